@@ -1,0 +1,27 @@
+# millrace_test(name SOURCES ... DEPS ... [LABEL unit|component|conformance|lint]): one GoogleTest binary, one ctest entry.
+function(millrace_test name)
+  cmake_parse_arguments(arg "" "LABEL" "SOURCES;DEPS" ${ARGN})
+  if(NOT arg_LABEL)
+    set(arg_LABEL unit)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE millrace_options ${arg_DEPS} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE MILLRACE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT 300)
+endfunction()
+
+# millrace_fuzz(name SOURCE file DEPS ... CORPUS dir): the fuzz entry replays its corpus as a unit test in every build
+# (tests/fuzz/replay_main.cpp), and becomes a libFuzzer binary when MILLRACE_FUZZ is on.
+function(millrace_fuzz name)
+  cmake_parse_arguments(arg "" "SOURCE;CORPUS" "DEPS" ${ARGN})
+  if(MILLRACE_FUZZ)
+    add_executable(${name} ${arg_SOURCE})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    add_executable(${name} ${arg_SOURCE} ${PROJECT_SOURCE_DIR}/tests/fuzz/replay_main.cpp)
+    add_test(NAME ${name} COMMAND ${name} ${arg_CORPUS})
+    set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 120)
+  endif()
+  target_link_libraries(${name} PRIVATE millrace_options ${arg_DEPS})
+endfunction()

@@ -1,0 +1,41 @@
+// What each key of the document is called, means and may hold: one `describe(visitor, T&)` per
+// struct of model.hpp.
+//
+// The loader, the JSON Schema, docs/CONFIGURATION.md and every "did you mean" are visitors of these
+// functions, so they cannot disagree. A visitor has `template <class T> void field(const Field&, T&
+// member)`; the type of the member says most, Field says the rest. The default is whatever a fresh
+// T holds. Thread-safety: constants and pure functions.
+#pragma once
+
+#include "config/describe_models.hpp"
+#include "config/describe_server.hpp"
+
+namespace millrace::config {
+
+template <class Visitor>
+void describe(Visitor& visitor, Config& x) {
+    visitor.field({.key = "listeners", .doc = "The sockets that Millrace opens."}, x.listeners);
+    visitor.field({.key = "process", .doc = "The process as a whole."}, x.process);
+    visitor.field({.key = "limits",
+                   .doc = "Limits on the form of requests; crossing one is a 4xx that names it."},
+                  x.limits);
+    visitor.field({.key = "http", .doc = "Choices where HTTP leaves one."}, x.http);
+    visitor.field({.key = "client_timeouts", .doc = "Timeouts towards clients."},
+                  x.client_timeouts);
+    visitor.field({.key = "authentication", .doc = "Who may call the data listener."},
+                  x.authentication);
+    visitor.field({.key = "trust", .doc = "Whose forwarding headers are believed."}, x.trust);
+    visitor.field({.key = "models", .doc = "The models that clients may name."}, x.models);
+    visitor.field({.key = "backends",
+                   .doc = "The pools of servers behind models and routes, by name. A backend is "
+                          "the unit of counting and of the labels of metrics."},
+                  x.backends);
+    visitor.field({.key = "routes",
+                   .doc = "Gateway API HTTPRoute manifests, tried before the list of models."},
+                  x.routes);
+    visitor.field({.key = "logging", .doc = "What is written where."}, x.logging);
+    visitor.field({.key = "drain", .doc = "How the process ends without losing requests."},
+                  x.drain);
+}
+
+}  // namespace millrace::config

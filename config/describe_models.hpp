@@ -1,0 +1,196 @@
+// Keys of the sections about models, backends and routes. See config/describe.hpp.
+// Thread-safety: pure functions.
+#pragma once
+
+#include "config/field.hpp"
+
+namespace millrace::config {
+
+constexpr std::uint32_t kMaxWeight = 1'000'000;
+
+template <class Visitor>
+void describe(Visitor& visitor, UpstreamTimeouts& x) {
+    visitor.field(
+        {.key = "connect", .doc = "For TCP and TLS to one endpoint.", .min = 1, .max = kOneDay},
+        x.connect);
+    visitor.field({.key = "first_byte",
+                   .doc = "From the request sent to the response head.",
+                   .min = 1,
+                   .max = kOneDay},
+                  x.first_byte);
+    visitor.field({.key = "first_token",
+                   .doc = "From the request sent to the first content token of a stream.",
+                   .min = 1,
+                   .max = kOneDay},
+                  x.first_token);
+    visitor.field({.key = "idle",
+                   .doc = "Silence in a stream or body after its first byte.",
+                   .min = 1,
+                   .max = kOneDay},
+                  x.idle);
+    visitor.field({.key = "total",
+                   .doc = "The whole exchange; 0 = no limit, because a long generation is not a "
+                          "fault.",
+                   .max = kOneDay},
+                  x.total);
+}
+
+template <class Visitor>
+void describe(Visitor& visitor, Sticky& x) {
+    visitor.field({.key = "header",
+                   .doc = "Requests with the same value of this header stay on one variant."},
+                  x.header);
+    visitor.field({.key = "api_key", .doc = "Requests of the same API key stay on one variant."},
+                  x.api_key);
+}
+
+template <class Visitor>
+void describe(Visitor& visitor, Variant& x) {
+    visitor.field({.key = "name",
+                   .doc = "Label of metrics and logs; unique within the model.",
+                   .required = true},
+                  x.name);
+    visitor.field({.key = "weight",
+                   .doc = "Share of the traffic, relative to the sum of weights; 0 = none.",
+                   .max = kMaxWeight},
+                  x.weight);
+    visitor.field({.key = "backend", .doc = "A key of `backends`.", .required = true}, x.backend);
+    visitor.field({.key = "served_name",
+                   .doc = "The model name that the backend knows; empty = the id that the request "
+                          "resolved to."},
+                  x.served_name);
+}
+
+template <class Visitor>
+void describe(Visitor& visitor, Model& x) {
+    visitor.field({.key = "id",
+                   .doc = "The name in `x-model-id` or in the body's `model`: letters, digits and "
+                          "`._:/@+-`, at most 128, no `..`.",
+                   .required = true},
+                  x.id);
+    visitor.field({.key = "aliases", .doc = "Other names of the same model."}, x.aliases);
+    visitor.field({.key = "class", .doc = "Workload class, a label of metrics."}, x.workload_class);
+    visitor.field({.key = "variants",
+                   .doc = "The versions that share the model's traffic by weight.",
+                   .required = true,
+                   .min = 1},
+                  x.variants);
+    visitor.field({.key = "sticky",
+                   .doc = "What keeps one caller on one variant; at most one of these keys."},
+                  x.sticky);
+    visitor.field(
+        {.key = "unready",
+         .doc = "The share of a variant without a ready endpoint goes to its siblings, or "
+                "is answered 503."},
+        x.unready);
+    visitor.field({.key = "owned_by", .doc = "Shown by `/v1/models`."}, x.owned_by);
+}
+
+template <class Visitor>
+void describe(Visitor& visitor, UsageOptions& x) {
+    visitor.field(
+        {.key = "final",
+         .doc = "Ask for the token counts at the end of each stream; they are hidden from "
+                "clients that did not ask."},
+        x.final);
+    visitor.field({.key = "continuous",
+                   .doc = "Ask for running counts, so that a cut stream is counted too; `auto` = "
+                          "until the backend refuses the field."},
+                  x.continuous);
+}
+
+template <class Visitor>
+void describe(Visitor& visitor, DnsEndpoints& x) {
+    visitor.field({.key = "name",
+                   .doc = "A name whose every address becomes an endpoint, such as a headless "
+                          "Service.",
+                   .required = true},
+                  x.name);
+    visitor.field({.key = "port", .doc = "Port of every endpoint.", .min = 1}, x.port);
+    visitor.field({.key = "https", .doc = "Speak TLS to the endpoints."}, x.https);
+    visitor.field({.key = "refresh",
+                   .doc = "How often the name is resolved; a failure keeps the last answer.",
+                   .min = 100,
+                   .max = kOneDay},
+                  x.refresh);
+}
+
+template <class Visitor>
+void describe(Visitor& visitor, Endpoints& x) {
+    visitor.field(
+        {.key = "static",
+         .doc = "Addresses as `http://host:port` or `https://host:port`, without a path."},
+        x.static_urls);
+    visitor.field({.key = "dns", .doc = "Endpoints found by resolving a name."}, x.dns);
+}
+
+template <class Visitor>
+void describe(Visitor& visitor, UpstreamTls& x) {
+    visitor.field({.key = "ca",
+                   .doc = "PEM bundle that the backend's certificate is checked against; absent = "
+                          "the system's.",
+                   .kind = Kind::file},
+                  x.ca);
+    visitor.field(
+        {.key = "server_name",
+         .doc = "The name that is sent as SNI and verified; absent = the endpoint's host."},
+        x.server_name);
+    visitor.field({.key = "certificate",
+                   .doc = "PEM file with our client certificate; goes with `key`.",
+                   .kind = Kind::file},
+                  x.certificate);
+    visitor.field({.key = "key",
+                   .doc = "PEM file with the private key; goes with `certificate`.",
+                   .kind = Kind::file},
+                  x.key);
+    visitor.field(
+        {.key = "verify", .doc = "Refuse a backend whose certificate does not check out."},
+        x.verify);
+}
+
+template <class Visitor>
+void describe(Visitor& visitor, Backend& x) {
+    visitor.field({.key = "endpoints", .doc = "Where the servers are.", .required = true},
+                  x.endpoints);
+    visitor.field(
+        {.key = "api_key",
+         .doc = "Sent to the backend as `Authorization: Bearer …`; a client's own key never "
+                "is."},
+        x.api_key);
+    visitor.field(
+        {.key = "usage", .doc = "How token counts are asked for in streamed chat and completions."},
+        x.usage);
+    visitor.field({.key = "timeouts",
+                   .doc = "Timeouts towards this backend; an HTTPRoute rule may override two of "
+                          "them."},
+                  x.timeouts);
+    visitor.field({.key = "tls", .doc = "TLS towards https endpoints."}, x.tls);
+    visitor.field({.key = "max_idle_connections",
+                   .doc = "Idle connections kept per worker and endpoint.",
+                   .max = 100'000},
+                  x.max_idle_connections);
+    visitor.field({.key = "idle_timeout",
+                   .doc = "An idle connection is closed after this time; keep it below the "
+                          "backend's own (uvicorn: 5 s).",
+                   .min = 1,
+                   .max = kOneDay},
+                  x.idle_timeout);
+    visitor.field({.key = "namespace",
+                   .doc = "The label `namespace` of `vllm_pending_requests`; absent = our own "
+                          "namespace."},
+                  x.kubernetes_namespace);
+}
+
+template <class Visitor>
+void describe(Visitor& visitor, Routes& x) {
+    visitor.field({.key = "manifests",
+                   .doc = "Files or patterns of HTTPRoute documents, relative to this document.",
+                   .kind = Kind::glob},
+                  x.manifests);
+    visitor.field({.key = "on_model_conflict",
+                   .doc = "When header and body name different known models: 400, or the header's "
+                          "name is written into the body."},
+                  x.on_model_conflict);
+}
+
+}  // namespace millrace::config

@@ -1,0 +1,250 @@
+// What the operator says, as plain structs. Defaults are the member initialisers below and nowhere else.
+//
+// One `describe(visitor, T&)` per struct (config/describe.hpp) is the single source of the loader, the JSON Schema and
+// docs/CONFIGURATION.md; a key enters here together with its behaviour. Durations are nanoseconds inside and `10s`,
+// `250ms`, `5m` in YAML; sizes are bytes inside and `32MiB`, `64KiB` in YAML. A duration or size of 0 means "off" only
+// where the comment says so. Thread-safety: plain values; a loaded Config is immutable and shared as a snapshot.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/base/clock.hpp"
+#include "config/base/secret.hpp"
+
+namespace millrace::config {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint64_t kKiB = 1024;
+constexpr std::uint64_t kMiB = 1024 * kKiB;
+
+/// `host:port`; host may be an IPv4 literal, a bracketed IPv6 literal, or a name (names only for upstreams).
+struct Address {
+    std::string host = "0.0.0.0";
+    std::uint16_t port = 0;
+    bool operator==(const Address&) const = default;
+};
+
+enum class ClientCertificates : std::uint8_t { none, optional, required };
+
+/// TLS of a listener. Mozilla "intermediate": TLS 1.2 and 1.3, ALPN http/1.1; reloaded when the files change.
+struct ListenerTls {
+    std::string certificate;  ///< PEM chain file
+    std::string key;          ///< PEM key file
+    ClientCertificates client_certificates = ClientCertificates::none;
+    std::string client_ca;  ///< PEM bundle, required unless client_certificates is none
+    bool operator==(const ListenerTls&) const = default;
+};
+
+struct DataListener {
+    Address address{"0.0.0.0", 8080};
+    std::optional<ListenerTls> tls;
+    std::uint32_t max_connections = 10'000;
+    /// Largest number of connections from one source address; 0 = no limit. Never applied to trusted proxies.
+    std::uint32_t max_connections_per_source = 0;
+    bool operator==(const DataListener&) const = default;
+};
+
+struct PlainListener {
+    Address address;
+    bool operator==(const PlainListener&) const = default;
+};
+
+/// The admin listener: drain, undrain, explain; bearer token required when set, and always off loopback.
+struct AdminListener {
+    Address address{"127.0.0.1", 9091};
+    std::optional<Secret> token;
+    bool operator==(const AdminListener&) const = default;
+};
+
+struct Listeners {
+    DataListener data;
+    PlainListener metrics{{"0.0.0.0", 9090}};
+    AdminListener admin;
+    bool operator==(const Listeners&) const = default;
+};
+
+/// Limits on the form of requests (HTTP 4xx when crossed, naming the limit).
+struct Limits {
+    std::uint64_t start_line = 8 * kKiB;
+    std::uint64_t header_block = 32 * kKiB;  ///< at most 60 KiB
+    std::uint32_t header_fields = 100;
+    std::uint64_t body = 32 * kMiB;
+    /// All bodies and relay buffers together; 0 = a quarter of the cgroup's (else the machine's) memory.
+    std::uint64_t buffered_bytes = 0;
+    std::uint32_t json_depth = 64;
+    std::uint32_t pipelined_requests = 16;
+    std::uint32_t requests_per_connection = 10'000;
+    bool operator==(const Limits&) const = default;
+};
+
+enum class Underscores : std::uint8_t { reject, drop };
+
+/// Timeouts towards clients.
+struct ClientTimeouts {
+    Duration handshake = 5s;
+    Duration header = 10s;
+    Duration body_grace = 10s;               ///< before the minimum rate applies
+    std::uint64_t body_rate = 1 * kKiB;      ///< bytes per second after the grace
+    Duration keep_alive = 60s;
+    Duration write_stall = 60s;  ///< client reads nothing for this long
+    bool operator==(const ClientTimeouts&) const = default;
+};
+
+/// Timeouts towards backends. Per backend, overridable per HTTPRoute rule (request, backendRequest).
+struct UpstreamTimeouts {
+    Duration connect = 2s;
+    Duration first_byte = 600s;   ///< request sent → response head
+    Duration first_token = 600s;  ///< request sent → first content token of a stream
+    Duration idle = 120s;         ///< silence in a stream or body after the first byte
+    Duration total = 0s;          ///< whole exchange; 0 = off
+    bool operator==(const UpstreamTimeouts&) const = default;
+};
+
+struct HttpOptions {
+    Underscores header_underscores = Underscores::reject;
+    bool operator==(const HttpOptions&) const = default;
+};
+
+enum class ModelConflict : std::uint8_t { refuse, rewrite };
+enum class Unready : std::uint8_t { redraw, unavailable };
+enum class WorkloadClass : std::uint8_t { realtime, interactive, batch };
+
+/// What keeps requests of one caller on one variant. At most one key source.
+struct Sticky {
+    std::string header;    ///< name of a request header; empty = not used
+    bool api_key = false;  ///< the authenticated key's id
+    bool operator==(const Sticky&) const = default;
+};
+
+struct Variant {
+    std::string name;
+    std::uint32_t weight = 1;  ///< 0..1 000 000; 0 = no traffic
+    std::string backend;       ///< key of `backends`
+    std::string served_name;   ///< model name sent to the backend; empty = the effective model id
+    bool operator==(const Variant&) const = default;
+};
+
+struct Model {
+    std::string id;  ///< ^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$, no `..`
+    std::vector<std::string> aliases;
+    WorkloadClass workload_class = WorkloadClass::interactive;  ///< key `class`; label of metrics
+    std::vector<Variant> variants;
+    Sticky sticky;
+    Unready unready = Unready::redraw;
+    std::string owned_by = "millrace";  ///< shown by /v1/models
+    bool operator==(const Model&) const = default;
+};
+
+enum class ContinuousUsage : std::uint8_t { automatic, on, off };
+
+/// How usage is asked from a backend in streamed chat and completions (never in Responses or Messages).
+struct UsageOptions {
+    bool final = true;
+    ContinuousUsage continuous = ContinuousUsage::automatic;  ///< `auto` = until the backend refuses the field
+    bool operator==(const UsageOptions&) const = default;
+};
+
+/// Every address of a name becomes an endpoint; resolved on the control thread, last good answer kept.
+struct DnsEndpoints {
+    std::string name;
+    std::uint16_t port = 8000;
+    bool https = false;
+    Duration refresh = 30s;
+    bool operator==(const DnsEndpoints&) const = default;
+};
+
+struct Endpoints {
+    std::vector<std::string> static_urls;  ///< key `static`
+    std::optional<DnsEndpoints> dns;
+    bool operator==(const Endpoints&) const = default;
+};
+
+/// TLS towards a backend (https endpoints).
+struct UpstreamTls {
+    std::string ca;           ///< PEM bundle; empty = system store
+    std::string server_name;  ///< SNI and verified name; empty = the endpoint's host
+    std::string certificate;  ///< client certificate; empty = none
+    std::string key;
+    bool verify = true;
+    bool operator==(const UpstreamTls&) const = default;
+};
+
+struct Backend {
+    Endpoints endpoints;
+    std::optional<Secret> api_key;  ///< sent as `Authorization: Bearer …`; the client's key never is
+    UsageOptions usage;
+    UpstreamTimeouts timeouts;
+    UpstreamTls tls;
+    std::uint32_t max_idle_connections = 64;  ///< per worker and endpoint
+    Duration idle_timeout = 4s;               ///< of pooled connections; below the backend's own (uvicorn: 5 s)
+    std::string kubernetes_namespace;         ///< key `namespace`; label of vllm_pending_requests; empty = own
+    bool operator==(const Backend&) const = default;
+};
+
+struct Routes {
+    std::vector<std::string> manifests;  ///< files or globs of HTTPRoute documents, relative to the document
+    ModelConflict on_model_conflict = ModelConflict::refuse;
+    bool operator==(const Routes&) const = default;
+};
+
+/// API keys: a file of lines `id tenant hmac-sha256-hex` and the pepper that the digests were made with.
+struct Keys {
+    std::string file;
+    Secret pepper;
+    bool operator==(const Keys&) const = default;
+};
+
+struct Authentication {
+    std::optional<Keys> keys;  ///< absent = everybody is let in, as tenant `anonymous`, and the start says so
+    bool operator==(const Authentication&) const = default;
+};
+
+/// Addresses (CIDR) whose forwarding headers are believed and kept.
+struct Trust {
+    std::vector<std::string> proxies;
+    bool operator==(const Trust&) const = default;
+};
+
+enum class LogLevel : std::uint8_t { debug, info, warning, error };
+
+struct Logging {
+    LogLevel level = LogLevel::info;
+    std::string access_log;  ///< `stdout`, `stderr` or a file; empty = off
+    bool operator==(const Logging&) const = default;
+};
+
+struct Drain {
+    Duration pre_stop = 0s;    ///< keep accepting after SIGTERM while load balancers notice
+    Duration deadline = 600s;  ///< then running requests are ended with an error
+    bool operator==(const Drain&) const = default;
+};
+
+struct Process {
+    std::uint32_t workers = 0;  ///< 0 = one per core
+    bool operator==(const Process&) const = default;
+};
+
+/// The whole document, plus the HTTPRoute manifests it names (config/manifest.hpp) kept in `Loaded`.
+struct Config {
+    Listeners listeners;
+    Process process;
+    Limits limits;
+    HttpOptions http;
+    ClientTimeouts client_timeouts;
+    Authentication authentication;
+    Trust trust;
+    std::vector<Model> models;
+    std::map<std::string, Backend> backends;
+    Routes routes;
+    Logging logging;
+    Drain drain;
+    bool operator==(const Config&) const = default;
+};
+
+}  // namespace millrace::config

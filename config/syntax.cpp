@@ -1,0 +1,300 @@
+#include "config/syntax.hpp"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+namespace millrace::config {
+
+namespace {
+
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+bool is_alnum(char c) {
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/// Milliseconds of the unit at the front of `text`, which loses it; 0 = no unit there.
+std::uint64_t take_unit(std::string_view& text) {
+    struct Unit {
+        std::string_view name;
+        std::uint64_t milliseconds;
+    };
+    // `ms` before `m`, else `5ms` would read as five minutes and an `s`.
+    constexpr Unit kUnits[] = {{"ms", 1}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}};
+    for (const auto& unit : kUnits) {
+        if (text.starts_with(unit.name)) {
+            text.remove_prefix(unit.name.size());
+            return unit.milliseconds;
+        }
+    }
+    return 0;
+}
+
+template <class Parse>
+bool parses_as(std::string_view text, Parse parse) {
+    return text.size() < INET6_ADDRSTRLEN && parse(std::string(text).c_str());
+}
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+    const auto value = parse_count(text);
+    if (!value || *value > std::numeric_limits<std::uint16_t>::max()) {
+        return std::nullopt;
+    }
+    return static_cast<std::uint16_t>(*value);
+}
+
+}  // namespace
+
+std::optional<Duration> parse_duration(std::string_view text) {
+    if (text == "0") {
+        return Duration::zero();
+    }
+    std::uint64_t milliseconds = 0;
+    int parts = 0;
+    while (!text.empty()) {
+        const auto digits = std::min(text.find_first_not_of("0123456789"), text.size());
+        if (digits == 0 || digits > 5 || ++parts > 4) {
+            return std::nullopt;
+        }
+        std::uint64_t amount = 0;
+        std::from_chars(text.data(), text.data() + digits, amount);
+        text.remove_prefix(digits);
+        const auto unit = take_unit(text);
+        if (unit == 0) {
+            return std::nullopt;
+        }
+        milliseconds += amount * unit;
+    }
+    if (parts == 0) {
+        return std::nullopt;
+    }
+    return std::chrono::milliseconds(milliseconds);
+}
+
+std::optional<std::uint64_t> parse_count(std::string_view text) {
+    if (text.empty() || (text.size() > 1 && text.front() == '0') ||
+        !std::ranges::all_of(text, is_digit)) {
+        return std::nullopt;
+    }
+    std::uint64_t value = 0;
+    if (std::from_chars(text.data(), text.data() + text.size(), value).ec != std::errc{}) {
+        return std::nullopt;
+    }
+    return value;
+}
+
+std::optional<std::uint64_t> parse_size(std::string_view text) {
+    std::uint64_t unit = 1;
+    if (text.ends_with("KiB")) {
+        unit = kKiB;
+    } else if (text.ends_with("MiB")) {
+        unit = kMiB;
+    } else if (text.ends_with("GiB")) {
+        unit = 1024 * kMiB;
+    }
+    const auto amount = parse_count(unit == 1 ? text : text.substr(0, text.size() - 3));
+    if (!amount || *amount > std::numeric_limits<std::uint64_t>::max() / unit) {
+        return std::nullopt;
+    }
+    return *amount * unit;
+}
+
+std::optional<Address> parse_address(std::string_view text) {
+    const auto colon = text.rfind(':');
+    if (colon == std::string_view::npos) {
+        return std::nullopt;
+    }
+    auto host = text.substr(0, colon);
+    const auto port = parse_port(text.substr(colon + 1));
+    if (host.starts_with('[')) {
+        if (!host.ends_with(']') || !is_ipv6(host.substr(1, host.size() - 2))) {
+            return std::nullopt;
+        }
+        host = host.substr(1, host.size() - 2);
+    } else if (host.find(':') != std::string_view::npos) {
+        return std::nullopt;
+    }
+    if (host.empty() || !port) {
+        return std::nullopt;
+    }
+    return Address{std::string(host), *port};
+}
+
+std::string format_duration(Duration value) {
+    auto rest = std::chrono::duration_cast<std::chrono::milliseconds>(value).count();
+    if (rest <= 0) {
+        return "0s";
+    }
+    std::string text;
+    const auto part = [&](long unit, const char* name) {
+        if (rest >= unit) {
+            text += std::to_string(rest / unit) + name;
+            rest %= unit;
+        }
+    };
+    part(3'600'000, "h");
+    part(60'000, "m");
+    part(1'000, "s");
+    part(1, "ms");
+    return text;
+}
+
+std::string format_size(std::uint64_t bytes) {
+    if (bytes > 0 && bytes % kMiB == 0) {
+        return std::to_string(bytes / kMiB) + "MiB";
+    }
+    if (bytes > 0 && bytes % kKiB == 0) {
+        return std::to_string(bytes / kKiB) + "KiB";
+    }
+    return std::to_string(bytes);
+}
+
+std::string format_address(const Address& address) {
+    const bool brackets = address.host.find(':') != std::string::npos;
+    return (brackets ? "[" + address.host + "]" : address.host) + ":" +
+           std::to_string(address.port);
+}
+
+std::string format_count(std::uint64_t value) {
+    return std::to_string(value);
+}
+
+std::string format_milliseconds(std::uint64_t value) {
+    return format_duration(std::chrono::milliseconds(value));
+}
+
+bool has_control_characters(std::string_view text) {
+    return std::ranges::any_of(
+        text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+bool is_identifier(std::string_view text) {
+    constexpr std::string_view kInner = "._:/@+-";
+    return !text.empty() && text.size() <= 128 && is_alnum(text.front()) &&
+           text.find("..") == std::string_view::npos && std::ranges::all_of(text, [&](char c) {
+               return is_alnum(c) || kInner.find(c) != std::string_view::npos;
+           });
+}
+
+bool is_token(std::string_view text) {
+    constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+    return !text.empty() && std::ranges::all_of(text, [&](char c) {
+        return is_alnum(c) || kMarks.find(c) != std::string_view::npos;
+    });
+}
+
+bool is_host_name(std::string_view text) {
+    if (text.empty() || text.size() > 253) {
+        return false;
+    }
+    while (true) {
+        const auto dot = text.find('.');
+        const auto label = text.substr(0, dot);
+        if (label.empty() || label.size() > 63 || !is_alnum(label.front()) ||
+            !is_alnum(label.back()) ||
+            !std::ranges::all_of(label, [](char c) { return is_alnum(c) || c == '-'; })) {
+            return false;
+        }
+        if (dot == std::string_view::npos) {
+            return true;
+        }
+        text.remove_prefix(dot + 1);
+    }
+}
+
+bool is_ipv4(std::string_view text) {
+    in_addr out{};
+    return parses_as(text, [&](const char* s) { return inet_pton(AF_INET, s, &out) == 1; });
+}
+
+bool is_ipv6(std::string_view text) {
+    in6_addr out{};
+    return parses_as(text, [&](const char* s) { return inet_pton(AF_INET6, s, &out) == 1; });
+}
+
+bool is_loopback(std::string_view ip) {
+    const auto parsed = parse_cidr(ip);
+    if (!parsed || ip.find('/') != std::string_view::npos) {
+        return false;
+    }
+    if (!parsed->v6) {
+        return parsed->bytes[0] == 127;
+    }
+    return std::ranges::count(parsed->bytes, 0) == 15 && parsed->bytes[15] == 1;
+}
+
+std::optional<EndpointUrl> parse_endpoint_url(std::string_view text) {
+    EndpointUrl url;
+    if (text.starts_with("http://")) {
+        text.remove_prefix(7);
+    } else if (text.starts_with("https://")) {
+        text.remove_prefix(8);
+        url.https = true;
+    } else {
+        return std::nullopt;
+    }
+    if (text.ends_with('/')) {
+        text.remove_suffix(1);
+    }
+    url.port = url.https ? 443 : 80;
+    if (const auto close = text.find(']'); text.starts_with('[') && close != text.npos) {
+        url.host = text.substr(1, close - 1);
+        text.remove_prefix(close + 1);
+        if (!is_ipv6(url.host) || (!text.empty() && text.front() != ':')) {
+            return std::nullopt;
+        }
+    } else {
+        const auto colon = std::min(text.find(':'), text.size());
+        url.host = text.substr(0, colon);
+        text.remove_prefix(colon);
+        // A name of digits and dots only would be an address that we read differently from the
+        // resolver.
+        const bool numeric = url.host.find_first_not_of("0123456789.") == std::string::npos;
+        if (numeric ? !is_ipv4(url.host) : !is_host_name(url.host)) {
+            return std::nullopt;
+        }
+    }
+    if (!text.empty()) {
+        const auto port = parse_port(text.substr(1));
+        if (!port || *port == 0) {
+            return std::nullopt;
+        }
+        url.port = *port;
+    }
+    return url;
+}
+
+std::optional<Cidr> parse_cidr(std::string_view text) {
+    const auto slash = std::min(text.find('/'), text.size());
+    const auto host = text.substr(0, slash);
+    Cidr cidr;
+    if (parses_as(host, [&](const char* s) { return inet_pton(AF_INET, s, &cidr.bytes) == 1; })) {
+        cidr.prefix = 32;
+    } else if (parses_as(host,
+                         [&](const char* s) { return inet_pton(AF_INET6, s, &cidr.bytes) == 1; })) {
+        cidr.prefix = 128;
+        cidr.v6 = true;
+    } else {
+        return std::nullopt;
+    }
+    if (slash == text.size()) {
+        return cidr;
+    }
+    const auto prefix = parse_count(text.substr(slash + 1));
+    if (!prefix || *prefix > cidr.prefix) {
+        return std::nullopt;
+    }
+    for (unsigned bit = static_cast<unsigned>(*prefix); bit < cidr.prefix; ++bit) {
+        if ((cidr.bytes[bit / 8] & (0x80U >> (bit % 8))) != 0) {
+            return std::nullopt;
+        }
+    }
+    cidr.prefix = static_cast<std::uint8_t>(*prefix);
+    return cidr;
+}
+
+}  // namespace millrace::config

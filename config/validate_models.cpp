@@ -1,0 +1,156 @@
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+
+#include "config/base/header_field.hpp"
+#include "config/syntax.hpp"
+#include "config/validate.hpp"
+
+namespace millrace::config {
+
+namespace {
+
+constexpr std::string_view kNameRule =
+    "letters, digits and `._:/@+-`, at most 128, starting with a letter or digit, without `..`";
+
+void check_name(const std::string& path, const std::string& name, Report& report) {
+    if (!report.failed(path) && !is_identifier(name)) {
+        report.error_at(path,
+                        in_ticks(name) + " is not a valid name: " + std::string(kNameRule) + ".");
+    }
+}
+
+/// Names that say who somebody is, or that are removed from what clients send.
+bool is_identity_header(std::string_view name) {
+    static constexpr std::string_view kIdentity[] = {
+        "authorization",   "proxy-authorization", "x-api-key",
+        "cookie",          "x-model-id",          "x-forwarded-client-cert",
+        "x-forwarded-for", "forwarded",           "x-gateway-destination-endpoint"};
+    std::string lower(name);
+    std::ranges::transform(lower, lower.begin(), to_lower);
+    return lower.starts_with("x-millrace-") ||
+           std::ranges::find(kIdentity, lower) != std::end(kIdentity);
+}
+
+class ModelCheck {
+public:
+    ModelCheck(const Config& config, Report& report)
+        : config_(config), report_(report), backends_known_(!report.failed("backends")) {
+        for (const auto& [name, backend] : config.backends) {
+            backends_.push_back(name);
+        }
+    }
+
+    void model(const Model& model, const std::string& path) {
+        if (!model.id.empty()) {
+            unique_name(child_path(path, "id"), model.id);
+        }
+        for (std::size_t i = 0; i < model.aliases.size(); ++i) {
+            unique_name(item_path(child_path(path, "aliases"), i), model.aliases[i]);
+        }
+        sticky(model.sticky, child_path(path, "sticky"));
+        variants(model, child_path(path, "variants"));
+    }
+
+private:
+    void unique_name(const std::string& path, const std::string& name) {
+        check_name(path, name, report_);
+        const auto [first, added] = names_.emplace(name, path);
+        if (!added && !report_.failed(path)) {
+            report_.error_at(path, "The name " + in_ticks(name) + " is already taken by " +
+                                       in_ticks(first->second) + ".");
+        }
+    }
+
+    void sticky(const Sticky& sticky, const std::string& path) {
+        if (report_.failed(path) || sticky.header.empty()) {
+            return;
+        }
+        const auto header = child_path(path, "header");
+        if (sticky.api_key) {
+            report_.error_at(path, "`header` and `api_key` exclude each other.");
+        }
+        if (!is_token(sticky.header)) {
+            report_.error_at(header, in_ticks(sticky.header) + " is not a header name.");
+        } else if (is_identity_header(sticky.header)) {
+            report_.error_at(header,
+                             in_ticks(sticky.header) +
+                                 " says who a caller is or is removed on the way in; it "
+                                 "cannot be a key.",
+                             "use `api_key: true` or a header of your own");
+        }
+    }
+
+    void variants(const Model& model, const std::string& path) {
+        std::set<std::string> seen;
+        std::uint64_t weights = 0;
+        for (std::size_t i = 0; i < model.variants.size(); ++i) {
+            variant(model.variants[i], item_path(path, i), seen);
+            weights += model.variants[i].weight;
+        }
+        if (weights == 0 && !model.variants.empty() && !report_.failed(path)) {
+            report_.warning_at(path, "All weights of " + in_ticks(model.id) +
+                                         " are 0; its requests are answered 503.");
+        }
+    }
+
+    void variant(const Variant& variant, const std::string& path, std::set<std::string>& seen) {
+        const auto name = child_path(path, "name");
+        if (!variant.name.empty()) {
+            check_name(name, variant.name, report_);
+            if (!seen.insert(variant.name).second) {
+                report_.error_at(
+                    name, "The model has two variants named " + in_ticks(variant.name) + ".");
+            }
+        }
+        if (!variant.backend.empty() && backends_known_ &&
+            !config_.backends.contains(variant.backend)) {
+            report_.error_at(child_path(path, "backend"),
+                             in_ticks(variant.backend) + " is not a key of `backends`.",
+                             did_you_mean(variant.backend, backends_));
+        }
+    }
+
+    const Config& config_;
+    Report& report_;
+    bool backends_known_;
+    std::vector<std::string_view> backends_;
+    std::map<std::string, std::string> names_;  ///< name → path of its first use
+};
+
+}  // namespace
+
+void validate_models(const Config& config, Report& report) {
+    ModelCheck check(config, report);
+    for (std::size_t i = 0; i < config.models.size(); ++i) {
+        check.model(config.models[i], item_path("models", i));
+    }
+}
+
+void validate_use(const Config& config, const std::vector<HttpRoute>& routes, Report& report) {
+    if (config.models.empty() && routes.empty()) {
+        report.warning_at("models", "There are no models and no routes: nothing is served.");
+    }
+    std::set<std::string_view> used;
+    for (const auto& model : config.models) {
+        for (const auto& variant : model.variants) {
+            used.insert(variant.backend);
+        }
+    }
+    for (const auto& route : routes) {
+        for (const auto& rule : route.rules) {
+            for (const auto& ref : rule.backends) {
+                used.insert(ref.name);
+            }
+        }
+    }
+    for (const auto& [name, backend] : config.backends) {
+        if (!used.contains(name)) {
+            report.warning_at(child_path("backends", name),
+                              "No model and no route uses this backend.");
+        }
+    }
+}
+
+}  // namespace millrace::config

@@ -1,0 +1,48 @@
+// A blocking HTTP/1.1 exchange for the control plane: `millrace drain` and the like. Not for the
+// data path.
+//
+// One connection per call, no redirects followed, a deadline over the whole exchange, a limit on
+// the answer's size. (A name's resolution cannot be interrupted; the deadline is checked after it.)
+// Thread-safety: free function without state.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "config/base/clock.hpp"
+#include "config/base/error.hpp"
+#include "gateway/tls/context.hpp"
+
+namespace millrace::gateway {
+
+struct HttpRequest {
+    std::string method = "GET";
+    std::string url;  ///< http:// or https://, host, optional port, path and query
+    std::vector<std::pair<std::string, std::string>> headers;
+    std::string body;
+    Duration timeout = std::chrono::seconds(10);
+    std::uint64_t max_answer = 1024 * 1024;  ///< bytes of the answer's body
+    const TlsClientContext* tls = nullptr;   ///< for https; nullptr = the system's store, verified
+};
+
+struct HttpAnswer {
+    unsigned status = 0;
+    std::vector<std::pair<std::string, std::string>> headers;
+    std::string body;
+};
+
+Result<HttpAnswer> http_exchange(const HttpRequest& request);
+
+/// The parts of a URL that matter here.
+struct HttpUrl {
+    bool https = false;
+    std::string host;  ///< without brackets
+    std::uint16_t port = 80;
+    std::string target = "/";  ///< path and query
+};
+Result<HttpUrl> parse_http_url(std::string_view url);
+
+}  // namespace millrace::gateway

@@ -1,0 +1,194 @@
+// The app as operators see it: metrics and admin listeners, gauges, drain and explain.
+#include <dirent.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include "gateway/app/app.hpp"
+#include "gateway/app/log.hpp"
+#include "gateway/commands/explain.hpp"
+#include "metrics/demand.hpp"
+#include "metrics/process.hpp"
+
+namespace millrace::gateway {
+namespace {
+
+double count_open_files() {
+    const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir("/proc/self/fd"), &::closedir);
+    if (directory == nullptr) {
+        return 0;
+    }
+    double count = -3;  // `.`, `..` and the one that is being read
+    while (::readdir(directory.get()) != nullptr) {
+        ++count;
+    }
+    return count;
+}
+
+std::string read_text(const char* path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+std::uint32_t App::live_requests() const {
+    std::uint32_t total = 0;
+    for (const auto& worker : workers_) {
+        total += worker->live_requests();
+    }
+    return total;
+}
+
+std::uint32_t App::connections() const {
+    std::uint32_t total = 0;
+    for (const auto& worker : workers_) {
+        total += worker->connections();
+    }
+    return total;
+}
+
+Result<void> App::set_drained(bool drained) {
+    if (!lifecycle_.set_drained(drained)) {
+        return failure(Errc::draining, Origin::policy,
+                       "The process is shutting down; that cannot be taken back.");
+    }
+    for (const auto& worker : workers_) {
+        worker->drain(drained || lifecycle_.is_stopping());
+    }
+    log_info(drained ? "drained by an administrator: not ready" : "undrained: ready");
+    return {};
+}
+
+Result<void> App::drain_endpoint(const std::string& backend, const std::string& url, bool drained) {
+    const auto pool = routing_.pools.find(backend);
+    if (pool == nullptr || !pool->set_draining(url, drained)) {
+        return failure(Errc::path_not_found, Origin::policy,
+                       "Backend `" + backend + "` has no endpoint `" + url + "`; its endpoints are in /status.");
+    }
+    log_info((drained ? "endpoint drained: " : "endpoint undrained: ") + url);
+    return {};
+}
+
+std::string App::status_json() const {
+    std::string out = R"({"state": ")";
+    out += lifecycle_.is_ready() ? "serving" : "draining";
+    out += R"(", "queued": 0, "in_flight": )" + std::to_string(live_requests()) + R"(, "connections": )" +
+           std::to_string(connections()) + R"(, "backends": [)";
+    bool first = true;
+    for (const auto& pool : routing_.pools.all()) {
+        for (const auto& endpoint : pool->snapshot()->endpoints) {
+            out += first ? "" : ", ";
+            first = false;
+            out += R"({"backend": ")" + pool->name() + R"(", "endpoint": ")" + endpoint->url +
+                   R"(", "in_flight": )" + std::to_string(endpoint->in_flight.load()) +
+                   R"(, "draining": )" + (endpoint->draining.load() ? "true" : "false") + "}";
+        }
+    }
+    return out + "]}";
+}
+
+Result<std::string> App::explain(const std::string& request) {
+    const auto sample = parse_sample_request(request);
+    if (!sample) {
+        return std::unexpected(sample.error());
+    }
+    routing::EndpointView endpoints;
+    Random random(static_cast<std::uint64_t>(clock_.now().time_since_epoch().count()));
+    const auto snapshot = snapshots_->current();
+    return to_json(gateway::explain(*sample, *snapshot->catalog, endpoints, random));
+}
+
+ControlPlane App::control_plane() {
+    ControlPlane plane;
+    plane.drain = [this] { return set_drained(true); };
+    plane.undrain = [this] { return set_drained(false); };
+    plane.drain_endpoint = [this](const std::string& backend, const std::string& url, bool drained) {
+        return drain_endpoint(backend, url, drained);
+    };
+    plane.ready = [this] {
+        return Readiness{lifecycle_.is_ready(), lifecycle_.is_ready() ? "serving" : "draining"};
+    };
+    plane.render_metrics = [this] { return registry_.render(); };
+    plane.scaling_json = [this](const std::string& model) -> std::optional<std::string> {
+        const auto snapshot = snapshots_->current();
+        const auto found = snapshot->model_bodies.find(model);
+        if (found == snapshot->model_bodies.end()) {
+            return std::nullopt;
+        }
+        return metrics::scaling_json(registry_.demand(model));
+    };
+    plane.status_json = [this] { return status_json(); };
+    plane.explain = [this](const std::string& request) { return explain(request); };
+    return plane;
+}
+
+Result<void> App::start_control_servers() {
+    const auto& listeners = loaded_.current()->config.listeners;
+    const auto on_error = [](const std::string& line) { log_error(line); };
+    ControlServerOptions metrics_options;
+    metrics_options.address = listeners.metrics.address;
+    metrics_options.on_error = on_error;
+    auto metrics = ControlServer::start(control_, metrics_routes(control_plane()), metrics_options);
+    if (!metrics) {
+        return std::unexpected(std::move(metrics.error()));
+    }
+    metrics_server_ = std::move(*metrics);
+    ControlServerOptions admin_options;
+    admin_options.address = listeners.admin.address;
+    admin_options.token = listeners.admin.token;
+    admin_options.refuse_web_pages = !listeners.admin.token.has_value();
+    admin_options.on_error = on_error;
+    auto admin = ControlServer::start(control_, admin_routes(control_plane()), admin_options);
+    if (!admin) {
+        return std::unexpected(std::move(admin.error()));
+    }
+    admin_server_ = std::move(*admin);
+    return {};
+}
+
+void App::register_gauges() {
+    using metrics::Series;
+    const auto add = [this](Series series, std::function<double()> read) {
+        gauges_.push_back(registry_.register_gauge(series, {}, std::move(read)));
+    };
+    add(Series::buffered_bytes, [this] { return static_cast<double>(budget_.used()); });
+    add(Series::config_last_reload_success,
+        [this] { return last_reload_succeeded_.load(std::memory_order_relaxed) ? 1.0 : 0.0; });
+    add(Series::config_generation,
+        [this] { return static_cast<double>(generation_.load(std::memory_order_relaxed)); });
+    add(Series::access_log_dropped_total, [this] {
+        return access_log_ == nullptr ? 0.0 : static_cast<double>(access_log_->dropped());
+    });
+    metrics::ProcessSource source;
+    source.read = read_text;
+    source.open_files = count_open_files;
+    source.page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    source.ticks_per_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+    for (auto& gauge : metrics::register_process_gauges(registry_, std::move(source))) {
+        gauges_.push_back(std::move(gauge));
+    }
+    register_endpoint_gauges();
+}
+
+void App::register_endpoint_gauges() {
+    endpoint_gauges_.clear();
+    for (const auto& pool : routing_.pools.all()) {
+        const std::weak_ptr<routing::Pool> weak = pool;
+        const auto add = [this, &pool, &weak](const char* state, auto read) {
+            endpoint_gauges_.push_back(registry_.register_gauge(
+                metrics::Series::endpoints, {pool->name(), state}, [weak, read] {
+                    const auto live = weak.lock();
+                    return live == nullptr ? 0.0 : static_cast<double>(read(live->counts()));
+                }));
+        };
+        add("ready", [](const routing::Pool::Counts& counts) { return counts.ready; });
+        add("draining",
+            [](const routing::Pool::Counts& counts) { return counts.endpoints - counts.ready; });
+    }
+}
+
+}  // namespace millrace::gateway

@@ -1,0 +1,151 @@
+#include "gateway/app/snapshot_builder.hpp"
+
+#include <utility>
+#include <vector>
+
+#include "gateway/adapters/file_reader.hpp"
+#include "gateway/identity/key_file.hpp"
+#include "gateway/identity/key_table.hpp"
+#include "gateway/openai/models_list.hpp"
+
+namespace millrace::gateway {
+
+/// Gives series ids to what the catalog compiles, and notes which are in use.
+class SnapshotBuilder::Interner final : public routing::MetricInterner {
+public:
+    Interner(metrics::Registry& registry, std::string own_namespace)
+        : registry_(registry), own_namespace_(std::move(own_namespace)) {}
+
+    std::uint32_t variant(const routing::VariantLabels& labels) override {
+        const auto name_space =
+            labels.kubernetes_namespace.empty() ? std::string_view(own_namespace_) : labels.kubernetes_namespace;
+        return *variants.insert(registry_.intern_variant(labels.model, labels.variant, name_space).value).first;
+    }
+    std::uint32_t backend(std::string_view name) override {
+        return *backends.insert(registry_.intern_backend(name).value).first;
+    }
+
+    std::set<std::uint32_t> variants;
+    std::set<std::uint32_t> backends;
+
+private:
+    metrics::Registry& registry_;
+    std::string own_namespace_;
+};
+
+SnapshotBuilder::SnapshotBuilder(routing::RoutingState& routing, metrics::Registry& registry,
+                                 const Clock& clock, std::string kubernetes_namespace)
+    : routing_(routing),
+      registry_(registry),
+      clock_(clock),
+      kubernetes_namespace_(std::move(kubernetes_namespace)),
+      created_(std::chrono::duration_cast<std::chrono::seconds>(clock.wall().time_since_epoch()).count()) {}
+
+Result<Authenticator> SnapshotBuilder::authenticator(const config::Config& config) {
+    const auto anonymous = registry_.intern_tenant(kAnonymousTenant).value;
+    if (!config.authentication.keys) {
+        return Authenticator(nullptr, clock_, anonymous);
+    }
+    const auto& keys = *config.authentication.keys;
+    const auto text = read_whole_file(keys.file);
+    if (!text) {
+        return std::unexpected(text.error());
+    }
+    auto parsed = parse_key_file(*text);
+    if (!parsed.problems.empty()) {
+        return failure(Errc::internal, Origin::policy, describe(keys.file, parsed.problems));
+    }
+    const auto table = KeyTable::build(std::move(parsed), keys.pepper, [this](std::string_view tenant) {
+        return registry_.intern_tenant(tenant).value;
+    });
+    return Authenticator(table, clock_, anonymous);
+}
+
+Result<BackendRuntime> SnapshotBuilder::backend(const std::string& name,
+                                                const config::Backend& settings) {
+    BackendRuntime runtime;
+    runtime.settings = &settings;
+    auto tls = TlsClientContext::load(settings.tls);
+    if (!tls) {
+        auto error = std::move(tls.error());
+        error.detail = "backend `" + name + "`: " + error.detail;
+        return std::unexpected(std::move(error));
+    }
+    runtime.tls = std::move(*tls);
+    if (settings.api_key) {
+        runtime.authorization = "Bearer " + std::string(settings.api_key->reveal());
+    }
+    auto& learned = learned_[name];
+    if (learned == nullptr) {
+        learned = std::make_shared<BackendLearned>();
+    }
+    runtime.learned = learned;
+    return runtime;
+}
+
+void SnapshotBuilder::add_model_bodies(Snapshot& snapshot) const {
+    std::vector<openai::ModelEntry> entries;
+    for (const auto& known : snapshot.catalog->models()) {
+        openai::ModelEntry entry{known.id, known.model != nullptr ? known.model->owned_by : "millrace", created_};
+        snapshot.model_bodies.emplace(known.id, openai::model_body(entry));
+        if (known.model != nullptr) {
+            for (const auto& alias : known.model->aliases) {
+                auto named = entry;
+                named.id = alias;
+                snapshot.model_bodies.emplace(alias, openai::model_body(named));
+            }
+        }
+        entries.push_back(std::move(entry));
+    }
+    snapshot.models_body = openai::models_list_body(entries);
+}
+
+Result<std::shared_ptr<const Snapshot>> SnapshotBuilder::build(
+    std::shared_ptr<const config::Loaded> loaded) {
+    const auto& config = loaded->config;
+    auto authenticated = authenticator(config);
+    if (!authenticated) {
+        return std::unexpected(std::move(authenticated.error()));
+    }
+    std::shared_ptr<const TlsServerContext> tls;
+    if (config.listeners.data.tls) {
+        auto context = TlsServerContext::load(*config.listeners.data.tls);
+        if (!context) {
+            return std::unexpected(std::move(context.error()));
+        }
+        tls = std::move(*context);
+    }
+    Interner interner(registry_, kubernetes_namespace_);
+    auto catalog = routing::Catalog::compile(loaded, routing_, interner);
+    auto snapshot = std::make_shared<Snapshot>(
+        Snapshot{loaded, std::move(catalog), std::move(*authenticated), {},
+                 TrustedProxies::parse(config.trust.proxies), std::move(tls), {}, {}});
+    for (const auto& [name, settings] : config.backends) {
+        const auto pool = routing_.pools.find(name);
+        if (pool == nullptr) {
+            continue;  // nothing routes to it
+        }
+        auto runtime = backend(name, settings);
+        if (!runtime) {
+            return std::unexpected(std::move(runtime.error()));
+        }
+        if (snapshot->backends.size() <= pool->id()) {
+            snapshot->backends.resize(pool->id() + 1);
+        }
+        snapshot->backends[pool->id()] = std::move(*runtime);
+    }
+    add_model_bodies(*snapshot);
+    for (const auto id : std::exchange(live_variants_, interner.variants)) {
+        if (!live_variants_.contains(id)) {
+            registry_.retire(metrics::VariantId{id});
+        }
+    }
+    for (const auto id : std::exchange(live_backends_, interner.backends)) {
+        if (!live_backends_.contains(id)) {
+            registry_.retire(metrics::BackendId{id});
+        }
+    }
+    return snapshot;
+}
+
+}  // namespace millrace::gateway

@@ -1,0 +1,11 @@
+// What the process tells its caller when it ends.
+#pragma once
+
+namespace millrace::gateway {
+
+constexpr int kExitClean = 0;
+constexpr int kExitRuntimeFailure = 1;
+constexpr int kExitConfiguration = 2;  ///< also a wrong command line
+constexpr int kExitDrainDeadline = 3;
+
+}  // namespace millrace::gateway

@@ -1,0 +1,132 @@
+#include "gateway/commands/explain.hpp"
+
+#include <algorithm>
+
+#include "gateway/openai/multipart.hpp"
+#include "gateway/openai/peek.hpp"
+#include "gateway/openai/surface.hpp"
+#include "routing/decision.hpp"
+
+namespace millrace::gateway {
+namespace {
+
+/// What routing gets to know, and the strings that it views.
+struct Facts {
+    routing::RequestFacts view;
+    std::vector<HeaderField> fields;
+    std::optional<std::string> body_model;
+};
+
+std::string_view value_of(HeaderFields fields, std::string_view name) {
+    const auto* field = find_field(fields, name);
+    return field != nullptr ? field->value : std::string_view();
+}
+
+Result<std::optional<std::string>> model_of_body(const SampleRequest& request,
+                                                 const openai::Surface& surface,
+                                                 HeaderFields fields, unsigned depth) {
+    if (surface.body == openai::BodyKind::json) {
+        openai::Peek peek(depth);
+        if (auto fed = peek.feed(request.body); !fed) {
+            return std::unexpected(fed.error());
+        }
+        auto read = peek.finish(request.body);
+        if (!read) {
+            return std::unexpected(read.error());
+        }
+        return std::move(read->model);
+    }
+    if (surface.body == openai::BodyKind::multipart) {
+        auto read = openai::read_multipart(value_of(fields, "content-type"), request.body);
+        if (!read) {
+            return std::unexpected(read.error());
+        }
+        return std::move(read->model);
+    }
+    return std::nullopt;
+}
+
+/// The same facts that the pipeline gives routing. `facts` views into `request`. False = routing is
+/// not asked.
+Result<bool> gather(const SampleRequest& request, unsigned depth, Facts& facts,
+                    std::vector<std::string>& lines) {
+    for (const auto& [name, value] : request.headers) {
+        facts.fields.push_back({name, value});
+    }
+    auto& view = facts.view;
+    const std::string_view target = request.target;
+    const auto question = std::min(target.find('?'), target.size());
+    view.method = request.method;
+    view.path = target.substr(0, question);
+    view.query = target.substr(std::min(question + 1, target.size()));
+    view.headers = facts.fields;
+    view.host = value_of(facts.fields, "host");
+    view.header_model = value_of(facts.fields, routing::kModelHeader);
+    view.key_id = request.key_id;
+
+    const auto surface = openai::find_surface(view.method, view.path);
+    if (!surface && surface.error().code != Errc::path_not_found) {
+        return std::unexpected(surface.error());
+    }
+    view.api_path = surface.has_value();
+    if (!surface) {
+        lines.push_back("The path is outside the API, so only an explicit route can take it.");
+        return true;
+    }
+    lines.push_back("The path is the API `" + std::string(surface->surface->name) + "`.");
+    if (surface->surface->is_local) {
+        lines.emplace_back("The gateway answers it itself.");
+        return false;
+    }
+    if (surface->surface->by_response_id) {
+        lines.push_back("It goes to the endpoint that stored the response `" + surface->id +
+                        "`, which only the gateway that saw it knows.");
+        return false;
+    }
+    auto model = model_of_body(request, *surface->surface, facts.fields, depth);
+    if (!model) {
+        return std::unexpected(model.error());
+    }
+    facts.body_model = std::move(*model);
+    view.json_body = surface->surface->body == openai::BodyKind::json;
+    if (facts.body_model) {
+        view.body_model = *facts.body_model;
+    }
+    return true;
+}
+
+}  // namespace
+
+Explanation explain(const SampleRequest& request, const routing::Catalog& catalog,
+                    routing::EndpointView& endpoints, Random& random) {
+    Explanation explanation;
+    Facts facts;
+    const auto gathered =
+        gather(request, catalog.loaded().config.limits.json_depth, facts, explanation.lines);
+    if (!gathered) {
+        explanation.refusal = gathered.error();
+        return explanation;
+    }
+    if (!*gathered) {
+        return explanation;
+    }
+    routing::Trace trace;
+    const auto decision = routing::decide(facts.view, catalog, endpoints, random, &trace);
+    const auto lease = decision
+                           ? routing::pick_endpoint(*decision, endpoints, random, nullptr, &trace)
+                           : Result<routing::EndpointLease>(std::unexpected(decision.error()));
+    explanation.lines.insert(explanation.lines.end(), trace.lines().begin(), trace.lines().end());
+    if (decision) {
+        explanation.backend = decision->target->backend_name;
+        explanation.variant = decision->target->variant;
+        explanation.served_name = decision->served_name;
+    }
+    if (!lease) {
+        explanation.refusal = lease.error();
+    } else {
+        explanation.endpoint = (*lease)->url;
+    }
+    return explanation;
+}
+
+}  // namespace millrace::gateway

@@ -1,0 +1,204 @@
+#include "gateway/http1/uri.hpp"
+
+#include <cstdint>
+
+#include "gateway/http1/characters.hpp"
+
+namespace millrace::http1 {
+namespace {
+
+/// Value of the escape whose `%` is at `at`, or -1.
+int escape_value(std::string_view text, std::size_t at) {
+    if (text.size() - at < 3) {
+        return -1;
+    }
+    const int high = hex_value(text[at + 1]);
+    const int low = hex_value(text[at + 2]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+bool ends_lines_or_strings(int value) {
+    return value == 0 || value == '\n' || value == '\r';
+}
+
+enum class TargetByte : std::uint8_t { bad, plain, slash, percent, question };
+
+struct TargetBytes {
+    TargetByte of[256] = {};
+    constexpr TargetByte operator()(char c) const { return of[static_cast<unsigned char>(c)]; }
+};
+
+consteval TargetBytes classify_target_bytes() {
+    TargetBytes bytes;
+    for (int c = 0x21; c < 0x7f; ++c) {
+        bytes.of[c] = TargetByte::plain;
+    }
+    bytes.of['#'] = TargetByte::bad;
+    bytes.of['/'] = TargetByte::slash;
+    bytes.of['%'] = TargetByte::percent;
+    bytes.of['?'] = TargetByte::question;
+    return bytes;
+}
+
+constexpr TargetBytes kTargetByte = classify_target_bytes();
+constexpr detail::ByteSet kNameChars = detail::letters_digits_and("-._~");
+
+/// `.` or `..` between separators, where dots and separators may be percent-encoded. Escapes are
+/// well-formed.
+bool has_dot_segment(std::string_view path) {
+    std::size_t dots = 0;
+    bool other = false;
+    for (std::size_t i = 0; i < path.size(); ++i) {
+        int c = path[i];
+        if (c == '%') {
+            c = escape_value(path, i);
+            i += 2;
+        }
+        if (c == '/') {
+            if (!other && (dots == 1 || dots == 2)) {
+                return true;
+            }
+            dots = 0;
+            other = false;
+        } else if (c == '.') {
+            ++dots;
+        } else {
+            other = true;
+        }
+    }
+    return !other && (dots == 1 || dots == 2);
+}
+
+/// Size of the path at the front of an origin-form target, or nothing if the path is not
+/// acceptable.
+std::optional<std::size_t> valid_path_size(std::string_view target) {
+    bool look_for_dots = false;
+    const char* const end = target.data() + target.size();
+    const char* at = target.data();
+    for (; at != end; ++at) {
+        const TargetByte kind = kTargetByte(*at);
+        if (kind == TargetByte::plain) {
+            continue;
+        }
+        if (kind == TargetByte::bad) {
+            return std::nullopt;
+        }
+        if (kind == TargetByte::question) {
+            break;
+        }
+        if (kind == TargetByte::slash) {
+            const char following = at + 1 == end ? '\0' : at[1];
+            if (following == '/') {
+                return std::nullopt;
+            }
+            look_for_dots = look_for_dots || following == '.';
+        } else {
+            const int value = escape_value(target, static_cast<std::size_t>(at - target.data()));
+            if (value < 0 || ends_lines_or_strings(value)) {
+                return std::nullopt;
+            }
+            look_for_dots = true;
+        }
+    }
+    const auto size = static_cast<std::size_t>(at - target.data());
+    if (look_for_dots && has_dot_segment(target.substr(0, size))) {
+        return std::nullopt;
+    }
+    return size;
+}
+
+bool is_valid_query(std::string_view query) {
+    for (std::size_t i = 0; i < query.size(); ++i) {
+        const TargetByte kind = kTargetByte(query[i]);
+        if (kind == TargetByte::bad ||
+            (kind == TargetByte::percent && ends_lines_or_strings(escape_value(query, i)))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool is_valid_port(std::string_view port) {
+    if (port.empty() || port.size() > 5) {
+        return false;
+    }
+    int value = 0;
+    for (const char c : port) {
+        if (!is_digit(c)) {
+            return false;
+        }
+        value = value * 10 + (c - '0');
+    }
+    return value <= 65535;
+}
+
+/// `[...]`: only the characters are checked, since nobody dials it.
+std::size_t ipv6_length(std::string_view host) {
+    const auto close = host.find(']');
+    if (close == std::string_view::npos || close < 3 || close > 46) {
+        return 0;
+    }
+    for (const char c : host.substr(1, close - 1)) {
+        if (hex_value(c) < 0 && c != ':' && c != '.') {
+            return 0;
+        }
+    }
+    return host.find(':') < close ? close + 1 : 0;
+}
+
+}  // namespace
+
+std::optional<TargetParts> parse_origin_form(std::string_view target) {
+    if (!target.starts_with('/')) {
+        return std::nullopt;
+    }
+    const auto size = valid_path_size(target);
+    if (!size) {
+        return std::nullopt;
+    }
+    TargetParts parts{.path = {target.data(), *size}, .query = {}};
+    if (*size < target.size()) {
+        parts.query = target.substr(*size + 1);
+        if (!is_valid_query(parts.query)) {
+            return std::nullopt;
+        }
+    }
+    return parts;
+}
+
+bool is_valid_host(std::string_view host) {
+    constexpr std::size_t kLongestName = 255;
+    std::size_t end = 0;
+    if (host.starts_with('[')) {
+        end = ipv6_length(host);
+    } else {
+        const char* const text = host.data();
+        while (end < host.size() && kNameChars(text[end])) {
+            ++end;
+        }
+    }
+    if (end == 0 || end > kLongestName) {
+        return false;
+    }
+    return end == host.size() || (host[end] == ':' && is_valid_port(host.substr(end + 1)));
+}
+
+std::optional<std::string> percent_decode(std::string_view text) {
+    std::string out;
+    out.reserve(text.size());
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != '%') {
+            out += text[i];
+            continue;
+        }
+        const int value = escape_value(text, i);
+        if (value < 0x20 || value == 0x7f) {
+            return std::nullopt;
+        }
+        out += static_cast<char>(value);
+        i += 2;
+    }
+    return out;
+}
+
+}  // namespace millrace::http1

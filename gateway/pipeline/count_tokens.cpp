@@ -1,0 +1,109 @@
+#include "gateway/pipeline/count_tokens.hpp"
+
+#include <algorithm>
+
+#include "metrics/tokens/usage.hpp"
+
+namespace millrace::gateway {
+
+using metrics::AttemptOutcome;
+
+AttemptOutcome attempt_outcome(Errc code) {
+    switch (code) {
+        case Errc::upstream_connect_failed: return AttemptOutcome::connect_failed;
+        case Errc::upstream_connect_timeout: return AttemptOutcome::connect_timeout;
+        case Errc::upstream_closed: return AttemptOutcome::closed;
+        case Errc::upstream_bad_response: return AttemptOutcome::bad_response;
+        case Errc::upstream_truncated: return AttemptOutcome::truncated;
+        case Errc::upstream_error_event: return AttemptOutcome::error_event;
+        case Errc::first_byte_timeout:
+        case Errc::first_token_timeout:
+        case Errc::idle_timeout:
+        case Errc::total_timeout: return AttemptOutcome::timeout;
+        case Errc::client_closed:
+        case Errc::client_write_stalled: return AttemptOutcome::client_closed;
+        case Errc::drain_deadline: return AttemptOutcome::drained;
+        default: return AttemptOutcome::internal;
+    }
+}
+
+void record_attempt(RequestScope& scope, const Answer& answer, AttemptOutcome outcome) {
+    auto& record = *scope.record.attempts.last();
+    record.outcome = outcome;
+    record.upstream_bytes_read = answer.attempt->bytes_read();
+    if (answer.attempt->connected()) {
+        record.connection = answer.attempt->reused() ? metrics::ConnectionKind::reused
+                                                     : metrics::ConnectionKind::fresh;
+    }
+}
+
+void record_success(RequestScope& scope, const Answer& answer) {
+    const int status = answer.attempt->head().status;
+    auto outcome = AttemptOutcome::ok;
+    scope.record.outcome = metrics::Outcome::completed;
+    if (answer.filter && answer.filter->facts().error) {
+        outcome = AttemptOutcome::error_event;
+        scope.record.outcome = metrics::Outcome::backend_error;
+        scope.record.error = Errc::upstream_error_event;
+    } else if (status == 429 || status >= 500) {
+        outcome = AttemptOutcome::error_status;
+    }
+    record_attempt(scope, answer, outcome);
+}
+
+namespace {
+
+/// Prompt tokens from sizes, by what this backend's exact counts have taught.
+std::uint64_t estimate_prompt(const Request& request, const BackendRuntime& backend) {
+    const auto bytes = request.fields ? request.fields->prompt_bytes : request.body.size();
+    const float ratio = backend.learned->tokens_per_byte.load(std::memory_order_relaxed);
+    return static_cast<std::uint64_t>(static_cast<float>(bytes) * ratio);
+}
+
+void learn(const Request& request, const BackendRuntime& backend, std::uint64_t prompt_tokens) {
+    // Short prompts are mostly template; they would teach the template's size.
+    constexpr std::uint64_t kEnough = 2048;
+    if (!request.fields || request.fields->prompt_bytes < kEnough) {
+        return;
+    }
+    auto& ratio = backend.learned->tokens_per_byte;
+    const float seen = static_cast<float>(prompt_tokens) /
+                       static_cast<float>(request.fields->prompt_bytes);
+    const float known = ratio.load(std::memory_order_relaxed);
+    // Lost updates between workers only slow the learning down.
+    ratio.store(known + 0.1F * (std::clamp(seen, 0.02F, 2.0F) - known), std::memory_order_relaxed);
+}
+
+}  // namespace
+
+void count_tokens(RequestScope& scope, const Request& request, const Answer& answer) {
+    auto& attempt = *scope.record.attempts.last();
+    if (request.surface == nullptr || attempt.status < 200 || attempt.status >= 300) {
+        return;
+    }
+    const auto choices = static_cast<std::uint32_t>(
+        request.fields ? std::clamp<std::uint64_t>(request.fields->n.value_or(1), 1, 1024) : 1);
+    const auto estimate = estimate_prompt(request, *answer.backend);
+    metrics::ObservedTokens observed;
+    if (answer.filter) {
+        observed = answer.filter->observed(choices, estimate);
+    } else {
+        if (answer.usage && answer.usage->usage()) {
+            observed.final_usage = answer.usage->usage();
+        } else if (!request.surface->is_generation) {
+            return;  // this surface need not report usage
+        }
+        observed.choices_per_prompt = choices;
+        observed.prompt_estimate = estimate;
+    }
+    const auto settlement = metrics::settle(observed);
+    scope.record.exactness = settlement.exactness;
+    scope.record.tokens = settlement.tokens;
+    attempt.billed = true;
+    attempt.tokens = settlement.tokens;
+    if (settlement.exactness == metrics::Exactness::exact && settlement.tokens.prompt) {
+        learn(request, *answer.backend, *settlement.tokens.prompt);
+    }
+}
+
+}  // namespace millrace::gateway

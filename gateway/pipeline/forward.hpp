@@ -1,0 +1,51 @@
+// forward: attempts until there is an answer to relay, or none can be had.
+//
+// An attempt is over when its response head is there and, for an event stream, its first event has been looked at: an
+// error in that event is still a real status. Failures before that may lead to another attempt (routing/retry.hpp).
+// Thread-safety: none; one worker.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "config/base/error.hpp"
+#include "gateway/openai/body_edit.hpp"
+#include "gateway/openai/stream_filter.hpp"
+#include "gateway/pipeline/read_request.hpp"
+#include "gateway/pipeline/resolve.hpp"
+#include "gateway/pipeline/scope.hpp"
+#include "gateway/runtime/task.hpp"
+#include "gateway/upstream/attempt.hpp"
+#include "metrics/tokens/response_usage.hpp"
+#include "routing/endpoints.hpp"
+
+namespace millrace::gateway {
+
+/// A backend's answer, begun. Lives in the request's frame; the attempt inside holds connection and lease.
+struct Answer {
+    explicit Answer(ScratchPool& pool) : scratch(pool.get()) {}
+
+    ScratchPool::Lease scratch;
+    routing::EndpointLease endpoint;
+    const BackendRuntime* backend = nullptr;
+    openai::BodyEdit edit;
+    openai::UsageInjection asked;
+    std::optional<Attempt> attempt;
+    metrics::Dialect dialect = metrics::Dialect::chat;
+    std::optional<openai::StreamFilter> filter;   ///< set for event streams of the API
+    std::optional<metrics::ResponseUsage> usage;  ///< set for other successful answers of the API
+    std::string held;       ///< the body of an error answer that had to be looked at
+    bool complete = false;  ///< the body has been read to its end
+    Instant head_at{};      ///< when the response head was there
+    Instant ready_at{};     ///< when the request was ready to be sent
+    Instant sent_at{};      ///< when it had been handed to the kernel
+};
+
+/// Reads once from an event stream and appends what may be forwarded to `answer.scratch->out`.
+Task<Result<void>> read_events(Answer& answer);
+
+/// Fills `answer`. On failure nothing was sent to the client.
+Task<Result<void>> forward(RequestScope& scope, const Request& request, const Resolved& resolved,
+                           Answer& answer);
+
+}  // namespace millrace::gateway

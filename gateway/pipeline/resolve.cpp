@@ -1,0 +1,118 @@
+#include "gateway/pipeline/resolve.hpp"
+
+#include <string>
+#include <utility>
+
+namespace millrace::gateway {
+namespace {
+
+/// The stored response that the request is about, if it is about one.
+std::string_view stored_response(const Request& request) {
+    if (request.surface == nullptr) {
+        return {};
+    }
+    if (request.surface->by_response_id) {
+        return request.id;
+    }
+    if (request.surface->api == openai::Api::responses && request.fields &&
+        request.fields->previous_response_id) {
+        return *request.fields->previous_response_id;
+    }
+    return {};
+}
+
+/// Who may use a stored response: the key, else the tenant.
+std::string_view owner_of(const RequestScope& scope) {
+    return scope.principal.key_id.empty() ? scope.principal.tenant : scope.principal.key_id;
+}
+
+std::unexpected<Error> response_not_found(std::string_view id) {
+    return failure(Errc::response_not_found, Origin::downstream,
+                   "Response `" + std::string(id) +
+                       "` is not known here: it was never stored, has expired, or belongs to "
+                       "another key.");
+}
+
+/// A variant of the rule whose pool has the endpoint.
+bool pin(RequestScope& scope, Resolved& resolved, const routing::Rule& rule,
+         std::string_view endpoint_url) {
+    for (const auto& target : rule.targets) {
+        if (target.pool == nullptr) {
+            continue;
+        }
+        for (const auto& endpoint : scope.services.endpoints.of(*target.pool).endpoints) {
+            if (endpoint->url == endpoint_url) {
+                resolved.decision.target = &target;
+                resolved.decision.served_name =
+                    target.served_name.empty() ? resolved.decision.model_id : target.served_name;
+                resolved.pinned = endpoint;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+Result<Resolved> resolve_stored(RequestScope& scope, const Request& request, std::string_view id) {
+    const auto owner = scope.services.response_ids.find(id, owner_of(scope), scope.services.loop.now());
+    if (!owner) {
+        return response_not_found(id);
+    }
+    auto facts = facts_of(scope, request);
+    if (request.surface->by_response_id) {
+        facts.header_model = owner->model;
+    }
+    const auto found = scope.snapshot().catalog->find(facts);
+    if (!found) {
+        return std::unexpected(found.error());
+    }
+    Resolved resolved;
+    resolved.decision.model_id = found->rule->model_id;
+    resolved.decision.rule = found->rule;
+    resolved.decision.match = found->match;
+    if (!pin(scope, resolved, *found->rule, owner->endpoint)) {
+        return response_not_found(id);
+    }
+    return resolved;
+}
+
+}  // namespace
+
+Result<Resolved> resolve(RequestScope& scope, const Request& request) {
+    if (const auto id = stored_response(request); !id.empty()) {
+        return resolve_stored(scope, request, id);
+    }
+    auto decision = routing::decide(facts_of(scope, request), *scope.snapshot().catalog,
+                                    scope.services.endpoints, scope.services.loop.random());
+    if (!decision) {
+        return std::unexpected(std::move(decision.error()));
+    }
+    return Resolved{*decision, nullptr};
+}
+
+Result<std::optional<std::string_view>> local_answer(const RequestScope& scope,
+                                                     const Request& request) {
+    if (request.surface == nullptr || !request.surface->is_local) {
+        return std::nullopt;
+    }
+    const auto& snapshot = scope.snapshot();
+    if (request.surface->api == openai::Api::models_list) {
+        return snapshot.models_body;
+    }
+    if (const auto found = snapshot.model_bodies.find(request.id);
+        found != snapshot.model_bodies.end()) {
+        return found->second;
+    }
+    return failure(Errc::model_not_found, Origin::downstream,
+                   "The model `" + request.id + "` does not exist here; GET /v1/models lists those that do.");
+}
+
+void remember_response(RequestScope& scope, std::string_view response_id, std::string_view model,
+                       std::string_view endpoint_url) {
+    scope.services.response_ids.remember(
+        response_id,
+        {std::string(model), std::string(endpoint_url), std::string(owner_of(scope))},
+        scope.services.loop.now());
+}
+
+}  // namespace millrace::gateway

@@ -1,0 +1,61 @@
+#include "gateway/pipeline/scope.hpp"
+
+#include <utility>
+
+#include "gateway/pipeline/request_id.hpp"
+
+namespace millrace::gateway {
+
+using http1::KnownField;
+
+RequestScope::RequestScope(Services& with, Exchange& of)
+    : services(with), exchange(of), budget(with.budget), snapshot_(with.snapshots.get()) {
+    const auto& head = exchange.head;
+    const auto given = head.value(KnownField::x_request_id);
+    if (is_acceptable_request_id(given)) {
+        record.request_id = given;
+    } else {
+        record.request_id = RequestId(services.clock.wall(), services.loop.random()).view();
+    }
+    record.method = head.method_text;
+    record.path = head.path;
+    record.client_ip = exchange.peer.address;
+    const auto retries = head.value(KnownField::x_stainless_retry_count);
+    record.sdk_retry = !retries.empty() && retries != "0";
+    record.tenant_name = kAnonymousTenant;
+}
+
+RequestScope::~RequestScope() {
+    demand.finish();
+    record.bytes_out = exchange.sink.bytes_written();
+    if (exchange.sink.committed()) {
+        record.committed = metrics::Commit::first_byte;
+    }
+    record.duration = services.loop.now() - exchange.started;
+    metrics::settle(services.metrics, record);
+    if (services.access_log != nullptr) {
+        services.access_log->write(record, services.clock.wall());
+    }
+}
+
+void RequestScope::identify(const Principal& who) {
+    principal = who;
+    record.tenant = metrics::TenantId{who.tenant_metric};
+    record.tenant_name = who.tenant;
+    record.key_id = who.key_id;
+}
+
+void RequestScope::admit(const routing::Decision& decision) {
+    const metrics::VariantId variant{decision.target->variant_metric};
+    record.variant = variant;
+    record.model_name = decision.rule->model_id.empty() ? routing::kUnknownModel : decision.model_id;
+    record.variant_name = decision.target->variant;
+    demand = metrics::DemandTicket(services.metrics, variant);
+}
+
+void RequestScope::fail(const Error& error) {
+    record.error = error.code;
+    record.outcome = metrics::outcome_of(error.code);
+}
+
+}  // namespace millrace::gateway

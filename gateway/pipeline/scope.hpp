@@ -1,0 +1,54 @@
+// RequestScope: one request's account. Whatever happens to the request, its destructor settles it exactly once: gauges
+// back to where they were, counters and histograms, one line in the access log.
+//
+// It owns what must not leak on any exit: the demand ticket, the byte-budget lease, the configuration snapshot, and
+// (inside the record) every text it will need after the request's buffers are gone.
+// Thread-safety: none; one worker.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "config/base/error.hpp"
+#include "gateway/identity/authenticator.hpp"
+#include "gateway/openai/surface.hpp"
+#include "gateway/pipeline/ports.hpp"
+#include "gateway/pipeline/services.hpp"
+#include "metrics/demand.hpp"
+#include "metrics/settlement.hpp"
+#include "metrics/tokens/usage.hpp"
+#include "routing/decision.hpp"
+
+namespace millrace::gateway {
+
+class RequestScope {
+public:
+    RequestScope(Services& services, Exchange& exchange);
+    RequestScope(const RequestScope&) = delete;
+    RequestScope& operator=(const RequestScope&) = delete;
+    ~RequestScope();
+
+    std::string_view request_id() const { return record.request_id.view(); }
+    const Snapshot& snapshot() const { return *snapshot_; }
+    const config::Config& config() const { return snapshot_->config(); }
+
+    void identify(const Principal& who);
+    /// The request is admitted to its pool: queued, until an attempt is dispatched.
+    void admit(const routing::Decision& decision);
+    /// The request ends with this error, whoever is still there to be told.
+    void fail(const Error& error);
+
+    Services& services;
+    Exchange& exchange;
+    Principal principal;
+    metrics::Dialect dialect = metrics::Dialect::chat;  ///< of error answers
+    metrics::RequestRecord record;
+    metrics::DemandTicket demand;
+    BudgetLease budget;
+
+private:
+    std::shared_ptr<const Snapshot> snapshot_;
+};
+
+}  // namespace millrace::gateway

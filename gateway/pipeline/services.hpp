@@ -1,0 +1,77 @@
+// Services: what the pipeline uses on one worker, as references. Built once by the worker; nothing in it is global.
+//
+// Thread-safety: each worker has its own; the shared parts (budget, response ids, access log, demand) are thread-safe.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/base/clock.hpp"
+#include "config/base/header_field.hpp"
+#include "config/base/published.hpp"
+#include "gateway/access_log/access_log.hpp"
+#include "gateway/openai/response_ids.hpp"
+#include "gateway/pipeline/snapshot.hpp"
+#include "gateway/runtime/buffer.hpp"
+#include "gateway/runtime/loop.hpp"
+#include "gateway/upstream/pool.hpp"
+#include "metrics/slot.hpp"
+#include "routing/endpoints.hpp"
+
+namespace millrace::gateway {
+
+/// Vectors and strings of one request, reused by the next so that the hot path does not allocate.
+struct Scratch {
+    std::string head;                       ///< the upstream request head
+    std::vector<HeaderField> fields;        ///< fields being written
+    std::vector<std::string_view> request;  ///< gather list of the request
+    std::vector<std::string_view> body;     ///< pieces read from the backend
+    std::vector<std::string_view> out;      ///< pieces to forward
+};
+
+/// A worker's free Scratch objects; bounded.
+class ScratchPool {
+public:
+    struct Return {
+        ScratchPool* pool;
+        void operator()(Scratch* scratch) const { pool->put(std::unique_ptr<Scratch>(scratch)); }
+    };
+    using Lease = std::unique_ptr<Scratch, Return>;
+
+    Lease get() {
+        if (free_.empty()) {
+            return Lease(new Scratch, Return{this});
+        }
+        Scratch* scratch = free_.back().release();
+        free_.pop_back();
+        return Lease(scratch, Return{this});
+    }
+
+private:
+    static constexpr std::size_t kKept = 64;
+
+    void put(std::unique_ptr<Scratch> scratch) {
+        if (free_.size() < kKept) {
+            free_.push_back(std::move(scratch));
+        }
+    }
+
+    std::vector<std::unique_ptr<Scratch>> free_;
+};
+
+struct Services {
+    Loop& loop;
+    const Clock& clock;
+    UpstreamPool& upstreams;
+    routing::EndpointView& endpoints;
+    metrics::Slot& metrics;
+    ByteBudget& budget;
+    openai::ResponseIds& response_ids;
+    AccessLog* access_log;  ///< null = off
+    Published<Snapshot>::Reader& snapshots;
+    ScratchPool& scratch;
+};
+
+}  // namespace millrace::gateway

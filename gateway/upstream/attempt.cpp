@@ -1,0 +1,410 @@
+#include "gateway/upstream/attempt.hpp"
+
+#include <algorithm>
+#include <boost/asio/ip/address.hpp>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "config/base/assert.hpp"
+#include "gateway/tls/session.hpp"
+
+namespace millrace::gateway {
+namespace {
+
+constexpr std::size_t kReadSize = std::size_t{64} * 1024;
+
+using boost::asio::ip::tcp;
+
+std::unexpected<Error> upstream_failure(Errc code, std::string detail) {
+    return failure(code, Origin::upstream, std::move(detail));
+}
+
+}  // namespace
+
+Attempt::Attempt(Loop& loop, UpstreamPool& pool, AbortSignal& abort, const AttemptOptions& options)
+    : loop_(loop),
+      pool_(pool),
+      abort_(abort),
+      options_(options),
+      timer_([](void* self) { static_cast<Attempt*>(self)->interrupt(Interrupt::deadline); }, this),
+      awaiting_content_(options.is_stream),
+      listener_(abort, [](void* self) { static_cast<Attempt*>(self)->interrupt(Interrupt::aborted); },
+                this) {}
+
+void Attempt::interrupt(Interrupt why) {
+    if (interrupt_ == Interrupt::none) {
+        interrupt_ = why;
+    }
+    if (connection_ == nullptr) {
+        return;
+    }
+    if (phase_ == Phase::connecting) {
+        connection_->socket.close();
+    } else {
+        connection_->socket.cancel();
+    }
+}
+
+void Attempt::arm(Instant phase_deadline, Errc code) {
+    deadline_code_ = phase_deadline <= options_.total_deadline ? code : Errc::total_timeout;
+    loop_.arm(timer_, std::min(phase_deadline, options_.total_deadline));
+}
+
+void Attempt::arm_for_body() {
+    const Instant idle = loop_.now() + options_.timeouts.idle;
+    const Instant token = sent_at_ + options_.timeouts.first_token;
+    if (awaiting_content_ && token < idle) {
+        arm(token, Errc::first_token_timeout);
+    } else {
+        arm(idle, Errc::idle_timeout);
+    }
+}
+
+Error Attempt::interrupted() const {
+    if (interrupt_ == Interrupt::aborted) {
+        return to_error(abort_.reason());
+    }
+    const auto& limits = options_.timeouts;
+    const auto sentence = [](std::string_view what, Duration limit) {
+        return std::string(what) + " within " +
+               std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(limit).count()) +
+               " ms.";
+    };
+    switch (deadline_code_) {
+        case Errc::upstream_connect_timeout:
+            return {deadline_code_, Origin::upstream,
+                    sentence("The backend could not be connected", limits.connect)};
+        case Errc::first_byte_timeout:
+            return {deadline_code_, Origin::upstream,
+                    sentence("The backend did not begin to answer", limits.first_byte)};
+        case Errc::first_token_timeout:
+            return {deadline_code_, Origin::upstream,
+                    sentence("The backend sent no first token", limits.first_token)};
+        case Errc::idle_timeout:
+            return {deadline_code_, Origin::upstream,
+                    sentence("The backend fell silent: nothing was read", limits.idle)};
+        default: break;
+    }
+    return {Errc::total_timeout, Origin::upstream,
+            "The backend did not finish its answer within the request's time limit."};
+}
+
+Error Attempt::connection_lost() const {
+    if (phase_ == Phase::body) {
+        return {Errc::upstream_truncated, Origin::upstream,
+                "The backend's answer ended before it was complete."};
+    }
+    return {Errc::upstream_closed, Origin::upstream,
+            "The backend closed the connection before it answered."};
+}
+
+Task<Result<void>> Attempt::connect(const routing::EndpointState& endpoint,
+                                    const BackendRuntime& backend) {
+    if (interrupt_ != Interrupt::none) {
+        co_return std::unexpected(interrupted());
+    }
+    const auto* tls = endpoint.address.https ? backend.tls.get() : nullptr;
+    connection_ = pool_.take(endpoint.generation, tls);
+    if (connection_ != nullptr) {
+        reused_ = true;
+        phase_ = Phase::sending;
+        co_return Result<void>{};
+    }
+    co_return co_await open(endpoint, backend);
+}
+
+Task<Result<void>> Attempt::open(const routing::EndpointState& endpoint,
+                                 const BackendRuntime& backend) {
+    boost::system::error_code error;
+    const auto address = boost::asio::ip::make_address(endpoint.address.host, error);
+    if (error) {
+        co_return upstream_failure(Errc::upstream_connect_failed,
+                                   "The backend's address is not known yet.");
+    }
+    const tcp::endpoint where(address, endpoint.address.port);
+    arm(loop_.now() + options_.timeouts.connect, Errc::upstream_connect_timeout);
+    connection_ = std::make_unique<Connection>(TcpSocket(loop_.context()));
+    auto& raw = connection_->socket.raw();
+    raw.open(where.protocol(), error);
+    if (!error) {
+        raw.set_option(tcp::no_delay(true), error);
+        error = co_await ConnectAwaiter(raw, where);
+    }
+    if (interrupt_ != Interrupt::none) {
+        co_return std::unexpected(interrupted());
+    }
+    if (error) {
+        co_return upstream_failure(Errc::upstream_connect_failed,
+                                   "The backend could not be connected: " + error.message() + ".");
+    }
+    raw.non_blocking(true, error);
+    if (endpoint.address.https) {
+        auto session = std::make_unique<TlsSession>(
+            *backend.tls, raw.native_handle(),
+            endpoint.address.name.empty() ? endpoint.address.host : endpoint.address.name);
+        connection_->tls = backend.tls;
+        const bool secure = co_await connection_->socket.handshake(std::move(session));
+        if (interrupt_ != Interrupt::none) {
+            co_return std::unexpected(interrupted());
+        }
+        if (!secure) {
+            co_return upstream_failure(
+                Errc::upstream_connect_failed,
+                "TLS to the backend failed: " + connection_->socket.tls()->failure());
+        }
+    }
+    connection_->generation = endpoint.generation;
+    phase_ = Phase::sending;
+    co_return Result<void>{};
+}
+
+Task<Result<void>> Attempt::send(Pieces pieces) {
+    MILLRACE_ASSERT(phase_ == Phase::sending);
+    sent_at_ = loop_.now();
+    arm(sent_at_ + options_.timeouts.first_byte, Errc::first_byte_timeout);
+    ++connection_->requests;
+    auto& socket = connection_->socket;
+    connection_->parser.reset(options_.is_head);
+    while (!pieces.empty()) {
+        const IoResult written = socket.write_some(pieces);
+        if (written.status == IoStatus::ok) {
+            pieces = drop_written(pieces, written.bytes);
+            continue;
+        }
+        if (written.status != IoStatus::blocked) {
+            break;  // it may have answered before it hung up: read_head() finds out
+        }
+        // A backend that answers early stops reading; the answer ends the wait.
+        socket.set_listener(
+            [](void* context) {
+                auto* self = static_cast<Attempt*>(context);
+                self->read_full_ = true;
+                self->connection_->socket.cancel();
+            },
+            this);
+        socket.watch();
+        co_await socket.writable();
+        socket.set_listener(nullptr, nullptr);
+        if (interrupt_ != Interrupt::none) {
+            co_return std::unexpected(interrupted());
+        }
+        if (read_full_) {
+            break;
+        }
+    }
+    sent_whole_ = pieces.empty();
+    phase_ = Phase::head;
+    co_return Result<void>{};
+}
+
+Task<Result<void>> Attempt::fill() {
+    auto& socket = connection_->socket;
+    for (;;) {
+        if (!read_full_) {
+            if (in_.size() == 0) {
+                in_.release();
+            }
+            co_await socket.readable();
+        }
+        if (interrupt_ != Interrupt::none) {
+            co_return std::unexpected(interrupted());
+        }
+        if (!in_) {
+            in_ = loop_.buffers().get(kReadSize);
+        }
+        const IoResult got = socket.read_some(in_.tail(), in_.room());
+        read_full_ = got.bytes == in_.room();
+        switch (got.status) {
+            case IoStatus::ok:
+                in_.commit(got.bytes);
+                bytes_read_ += got.bytes;
+                co_return Result<void>{};
+            case IoStatus::blocked: continue;
+            case IoStatus::eof: saw_eof_ = true; co_return Result<void>{};
+            case IoStatus::failed: co_return std::unexpected(connection_lost());
+        }
+    }
+}
+
+Result<bool> Attempt::parse_head() {
+    auto& parser = connection_->parser;
+    for (;;) {
+        const auto status = parser.parse(in_.view());
+        if (!status) {
+            return std::unexpected(status.error());
+        }
+        if (*status == http1::ParseStatus::need_more) {
+            return false;
+        }
+        if (!parser.head().informational()) {
+            return true;
+        }
+        // An interim response: dropped, the final one follows.
+        const std::string rest(in_.view().substr(parser.consumed()));
+        in_.clear();
+        in_.append(rest);
+        if (rest.empty()) {
+            return false;
+        }
+    }
+}
+
+Task<Result<void>> Attempt::read_head() {
+    MILLRACE_ASSERT(phase_ == Phase::head);
+    for (;;) {
+        if (auto filled = co_await fill(); !filled) {
+            co_return std::unexpected(std::move(filled.error()));
+        }
+        if (saw_eof_) {
+            co_return std::unexpected(connection_lost());
+        }
+        const auto complete = parse_head();
+        if (!complete) {
+            co_return std::unexpected(complete.error());
+        }
+        if (*complete) {
+            break;
+        }
+        if (in_.room() == 0) {
+            loop_.buffers().grow(in_, 2 * in_.capacity());
+        }
+    }
+    phase_ = Phase::body;
+    remaining_ = head().framing.content_length;
+    undecoded_ = in_.view().substr(connection_->parser.consumed());
+    co_return Result<void>{};
+}
+
+bool Attempt::is_body_complete() const {
+    switch (head().framing.kind) {
+        case http1::BodyKind::none: return true;
+        case http1::BodyKind::length: return remaining_ == 0;
+        case http1::BodyKind::chunked: return chunks_.done();
+        case http1::BodyKind::until_close: return saw_eof_;
+    }
+    return true;
+}
+
+void Attempt::decode(std::vector<std::string_view>& pieces) {
+    switch (head().framing.kind) {
+        case http1::BodyKind::none: break;
+        case http1::BodyKind::length: {
+            const auto size = std::min<std::uint64_t>(remaining_, undecoded_.size());
+            if (size > 0) {
+                pieces.push_back(undecoded_.substr(0, size));
+                undecoded_.remove_prefix(size);
+                remaining_ -= size;
+            }
+            break;
+        }
+        case http1::BodyKind::chunked: {
+            const auto used = chunks_.decode(
+                undecoded_, [&pieces](std::string_view piece) { pieces.push_back(piece); });
+            if (!used) {
+                broken_ = Error{Errc::upstream_truncated, Origin::upstream,
+                                "The backend's answer broke off: " + used.error().detail};
+                break;
+            }
+            undecoded_.remove_prefix(*used);
+            break;
+        }
+        case http1::BodyKind::until_close:
+            if (!undecoded_.empty()) {
+                pieces.push_back(undecoded_);
+                undecoded_ = {};
+            }
+            break;
+    }
+}
+
+Task<Result<BodyProgress>> Attempt::read(std::vector<std::string_view>& pieces) {
+    MILLRACE_ASSERT(phase_ == Phase::body);
+    pieces.clear();
+    if (broken_) {
+        co_return std::unexpected(*broken_);
+    }
+    for (;;) {
+        decode(pieces);
+        if (!pieces.empty() && broken_) {
+            co_return BodyProgress::more;
+        }
+        if (broken_) {
+            co_return std::unexpected(*broken_);
+        }
+        if (is_body_complete()) {
+            phase_ = Phase::done;
+            timer_.disarm();
+            co_return BodyProgress::complete;
+        }
+        if (!pieces.empty()) {
+            co_return BodyProgress::more;
+        }
+        if (saw_eof_) {
+            co_return std::unexpected(connection_lost());
+        }
+        in_.clear();
+        arm_for_body();
+        if (auto filled = co_await fill(); !filled) {
+            co_return std::unexpected(std::move(filled.error()));
+        }
+        undecoded_ = in_.view();
+    }
+}
+
+std::string_view Attempt::join(std::vector<std::string_view>& pieces) {
+    if (pieces.empty()) {
+        return {};
+    }
+    // All pieces lie in our own buffer, in order, with chunk framing between them.
+    char* const begin = in_.data() + (pieces.front().data() - in_.data());
+    std::size_t size = pieces.front().size();
+    for (std::size_t i = 1; i < pieces.size(); ++i) {
+        std::memmove(begin + size, pieces[i].data(), pieces[i].size());
+        size += pieces[i].size();
+    }
+    pieces.resize(1);
+    pieces.front() = {begin, size};
+    return pieces.front();
+}
+
+void Attempt::keep_head(std::string& storage) {
+    storage.assign(in_.view().substr(0, connection_->parser.consumed()));
+    connection_->parser.head().rebase(in_.data(), storage.data());
+}
+
+bool Attempt::read_available(std::vector<std::string_view>& pieces) {
+    pieces.clear();
+    if (phase_ != Phase::body || connection_ == nullptr || !connection_->socket.is_open()) {
+        return false;
+    }
+    if (!in_) {
+        in_ = loop_.buffers().get(kReadSize);
+    }
+    in_.clear();
+    const IoResult got = connection_->socket.read_some(in_.tail(), in_.room());
+    if (got.status != IoStatus::ok) {
+        return false;
+    }
+    in_.commit(got.bytes);
+    bytes_read_ += got.bytes;
+    undecoded_ = in_.view();
+    decode(pieces);
+    return !pieces.empty() && !broken_;
+}
+
+void Attempt::finish(const config::Backend& settings) {
+    MILLRACE_ASSERT(phase_ == Phase::done);
+    const auto& answer = head();
+    const bool clean = answer.keep_alive && !answer.need_eof && !saw_eof_ && sent_whole_ &&
+                       undecoded_.empty() && interrupt_ == Interrupt::none &&
+                       connection_->socket.is_open();
+    in_.release();
+    if (clean) {
+        pool_.put(std::move(connection_), settings.max_idle_connections, settings.idle_timeout);
+    } else {
+        connection_->socket.close();
+    }
+}
+
+}  // namespace millrace::gateway

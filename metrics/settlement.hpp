@@ -1,0 +1,105 @@
+// RequestRecord: all that is known about a finished request; settle() adds it to the counters.
+//
+// The pipeline fills the record as the request proceeds, and its scope's destructor settles it,
+// once, on every exit. The access log prints the same record. It owns its texts in place (no
+// allocation, no dangling views), and holds no prompt, no completion and no secret. Missing
+// knowledge is an empty optional, never 0. Thread-safety: plain value; settle() on the slot's own
+// thread.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "config/base/clock.hpp"
+#include "config/base/error.hpp"
+#include "metrics/inline_text.hpp"
+#include "metrics/labels.hpp"
+#include "metrics/slot.hpp"
+#include "metrics/tokens/usage.hpp"
+
+namespace millrace::metrics {
+
+struct AttemptRecord {
+    BackendId backend;
+    InlineText<64> backend_name;
+    InlineText<64> endpoint;
+    AttemptOutcome outcome = AttemptOutcome::internal;
+    std::optional<ConnectionKind> connection;  ///< empty when no connection came about
+    std::optional<RetryReason> retried;        ///< set when another attempt followed
+    std::uint16_t status = 0;                  ///< 0 when no response head came
+    bool billed = false;  ///< true for the attempt whose tokens are RequestRecord::tokens
+    TokenUsage tokens;    ///< recorded even when not billed
+    std::uint64_t upstream_bytes_read = 0;
+};
+
+/// Retry policies stay within this many attempts of one request.
+inline constexpr std::size_t kMaxAttempts = 4;
+
+class AttemptList {
+public:
+    /// Beyond kMaxAttempts the newest replaces the last one; total() still counts them all.
+    AttemptRecord& add() noexcept {
+        const std::size_t index = total_ < kMaxAttempts ? total_ : kMaxAttempts - 1;
+        ++total_;
+        items_[index] = AttemptRecord{};
+        return items_[index];
+    }
+    std::span<const AttemptRecord> kept() const noexcept {
+        return {items_.data(), total_ < kMaxAttempts ? total_ : kMaxAttempts};
+    }
+    /// The latest attempt, or nullptr before the first.
+    AttemptRecord* last() noexcept { return total_ == 0 ? nullptr : &items_[kept().size() - 1]; }
+    const AttemptRecord* last() const noexcept { return total_ == 0 ? nullptr : &kept().back(); }
+    std::size_t total() const noexcept { return total_; }
+
+private:
+    std::array<AttemptRecord, kMaxAttempts> items_;
+    std::size_t total_ = 0;
+};
+
+struct RequestRecord {
+    // Who and what. The ids choose the series; the texts are for the log.
+    VariantId variant;
+    TenantId tenant;
+    InlineText<64> request_id;
+    InlineText<128> model_name;
+    InlineText<64> variant_name;
+    InlineText<64> tenant_name;
+    InlineText<64> key_id;
+    InlineText<32> api;  ///< surface, e.g. chat_completions
+    InlineText<16> method;
+    InlineText<256> path;  ///< without the query, which may hold secrets
+    InlineText<48> client_ip;
+    bool stream = false;
+    bool sdk_retry = false;  ///< x-stainless-retry-count > 0
+
+    // How it ended.
+    Outcome outcome = Outcome::internal;
+    std::optional<Errc> error;  ///< the error the client was, or would have been, told
+    std::uint16_t status = 0;   ///< sent to the client; 0 when nothing was
+    Commit committed = Commit::none;
+    std::optional<Exactness> exactness;  ///< empty when there is nothing to bill
+    TokenUsage tokens;                   ///< billed
+    std::uint64_t bytes_in = 0;
+    std::uint64_t bytes_out = 0;
+
+    // Times; empty when the request did not get that far.
+    Duration duration{};
+    std::optional<Duration> first_token;
+    std::optional<Duration> queue_wait;
+    std::optional<Duration> overhead;  ///< the gateway's own time
+
+    AttemptList attempts;
+};
+
+/// Adds the record to every counter and histogram of the slot. Call once per request; cannot fail.
+void settle(Slot& slot, const RequestRecord& record) noexcept;
+
+/// Counts an answer that never became a request (a head that does not parse, a connection over the
+/// limit).
+void count_refusal(Slot& slot, Errc code) noexcept;
+
+}  // namespace millrace::metrics

@@ -1,0 +1,205 @@
+#include "routing/decision.hpp"
+
+#include <string>
+
+#include "routing/pickers.hpp"
+#include "routing/rewrite.hpp"
+
+namespace millrace::routing {
+namespace {
+
+constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+
+std::string_view sticky_key(const Rule& rule, const RequestFacts& facts) {
+    if (rule.sticky.api_key) {
+        return facts.key_id;
+    }
+    if (rule.sticky.header.empty()) {
+        return {};
+    }
+    const auto* field = find_field(facts.headers, rule.sticky.header);
+    return field != nullptr ? field->value : std::string_view();
+}
+
+void trace_choice(const Rule& rule, std::size_t index, std::string_view how, Trace* trace) {
+    if (trace == nullptr) {
+        return;
+    }
+    std::string shares;
+    for (const auto& target : rule.targets) {
+        shares +=
+            (shares.empty() ? "" : ", ") + target.variant + " " + std::to_string(target.weight);
+    }
+    trace->add({"Weights: ", shares, ". Variant ", rule.targets[index].variant, " by ", how, "."});
+}
+
+std::size_t choose(const Rule& rule, std::string_view key, Trace* trace) {
+    if (const auto only = rule.weights.only(); only < rule.targets.size()) {
+        trace_choice(rule, only, "being the only one with a weight", trace);
+        return only;
+    }
+    if (!key.empty()) {
+        const auto index = rule.weights.pick_sticky(stable_hash(key));
+        trace_choice(rule, index, "the hash of the sticky key", trace);
+        return index;
+    }
+    const auto ticket = rule.tickets->next();
+    const auto index = rule.weights.pick(ticket);
+    trace_choice(rule, index, trace != nullptr ? "ticket " + std::to_string(ticket) : std::string(),
+                 trace);
+    return index;
+}
+
+bool is_ready(const Rule& rule, std::size_t index, EndpointView& endpoints) {
+    const auto& target = rule.targets[index];
+    return rule.weights.weight(index) > 0 && target.pool != nullptr &&
+           endpoints.of(*target.pool).ready();
+}
+
+/// A ready sibling for the share of a variant that is not: by affinity when sticky, else by weight.
+std::size_t redraw(const Rule& rule, std::string_view key, EndpointView& endpoints,
+                   Random& random) {
+    const auto hash = key.empty() ? 0 : stable_hash(key);
+    std::size_t best = kNone;
+    double best_affinity = 0;
+    std::uint64_t seen = 0;
+    for (std::size_t i = 0; i < rule.targets.size(); ++i) {
+        if (!is_ready(rule, i, endpoints)) {
+            continue;
+        }
+        if (!key.empty()) {
+            const double affinity = rule.weights.affinity(i, hash);
+            if (affinity > best_affinity) {
+                best = i;
+                best_affinity = affinity;
+            }
+            continue;
+        }
+        // Weighted reservoir of one: i replaces the earlier ones with probability weight / weights
+        // seen.
+        seen += rule.weights.weight(i);
+        if (random() % seen < rule.weights.weight(i)) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+Error not_ready(const Rule& rule, const Target& target) {
+    return {Errc::no_ready_endpoint, Origin::policy,
+            "No endpoint of backend \"" + target.backend_name + "\" is ready" +
+                (rule.targets.size() > 1 && rule.unready == config::Unready::redraw
+                     ? ", nor one of its siblings; try again later."
+                     : "; try again later.")};
+}
+
+Error no_backend(const Rule& rule) {
+    return {Errc::unresolved_backend, Origin::policy,
+            "The route " + rule.label + " has no backendRefs; add one to its rule."};
+}
+
+Error no_weight(const Rule& rule) {
+    return {
+        Errc::zero_weight, Origin::policy,
+        "All variants of " +
+            (rule.manifest != nullptr ? "route " + rule.label : "model \"" + rule.model_id + "\"") +
+            " have weight 0; give one of them a weight."};
+}
+
+Error unresolved(const Rule& rule, const Target& target) {
+    return {Errc::unresolved_backend, Origin::policy,
+            "The backend \"" + target.backend_name + "\" of " +
+                (rule.manifest != nullptr ? "route " : "") + rule.label +
+                " is not configured; add it under `backends`."};
+}
+
+/// A prefix replacement must not lead to a control endpoint that no route lists.
+bool rewrites_to_control(const Resolution& resolution, std::string_view path) {
+    if (!resolution.rule->replaces_prefix) {
+        return false;
+    }
+    const auto rewritten = rewritten_path(*resolution.rule, resolution.match, path);
+    return rewritten && is_control_path(*rewritten);
+}
+
+Result<std::size_t> choose_variant(const Rule& rule, const RequestFacts& facts,
+                                   EndpointView& endpoints, Random& random, Trace* trace) {
+    if (rule.targets.empty()) {
+        return std::unexpected(no_backend(rule));
+    }
+    if (rule.weights.all_zero()) {
+        return std::unexpected(no_weight(rule));
+    }
+    const auto key = sticky_key(rule, facts);
+    auto index = choose(rule, key, trace);
+    const auto& first = rule.targets[index];
+    if (first.pool == nullptr) {
+        return std::unexpected(unresolved(rule, first));
+    }
+    if (!endpoints.of(*first.pool).ready()) {
+        index =
+            rule.unready == config::Unready::redraw ? redraw(rule, key, endpoints, random) : kNone;
+        if (index == kNone) {
+            return std::unexpected(not_ready(rule, first));
+        }
+        if (trace != nullptr) {
+            trace->add({"Variant ", first.variant, " has no ready endpoint; its share goes to ",
+                        rule.targets[index].variant, "."});
+        }
+    }
+    return index;
+}
+
+}  // namespace
+
+Result<Decision> decide(const RequestFacts& facts, const Catalog& catalog, EndpointView& endpoints,
+                        Random& random, Trace* trace) {
+    auto resolution = catalog.find(facts, trace);
+    if (!resolution) {
+        return std::unexpected(std::move(resolution.error()));
+    }
+    const auto& rule = *resolution->rule;
+    if (rewrites_to_control(*resolution, facts.path)) {
+        return failure(Errc::path_not_found, Origin::policy,
+                       "The route " + rule.label +
+                           " would rewrite this path to a control endpoint of the backend, which "
+                           "only a route with that exact path may reach.");
+    }
+    auto index = choose_variant(rule, facts, endpoints, random, trace);
+    if (!index) {
+        return std::unexpected(std::move(index.error()));
+    }
+    const auto& target = rule.targets[*index];
+    Decision decision;
+    decision.model_id = resolution->model_id;
+    decision.served_name =
+        target.served_name.empty() ? resolution->model_id : std::string_view(target.served_name);
+    decision.rule = &rule;
+    decision.target = &target;
+    decision.match = resolution->match;
+    return decision;
+}
+
+Result<EndpointLease> pick_endpoint(const Decision& decision, EndpointView& endpoints,
+                                    Random& random, const EndpointState* avoid, Trace* trace) {
+    const auto& set = endpoints.of(*decision.target->pool);
+    if (trace != nullptr) {
+        for (const auto& endpoint : set.endpoints) {
+            trace->add({"Endpoint ", endpoint->url, ": ",
+                        std::to_string(endpoint->in_flight.load(std::memory_order_relaxed)),
+                        " in flight", endpoint->draining ? ", draining" : "",
+                        endpoint.get() == avoid ? ", failed just now" : "", "."});
+        }
+    }
+    auto lease = pick(set, random, avoid);
+    if (!lease) {
+        return std::unexpected(not_ready(*decision.rule, *decision.target));
+    }
+    if (trace != nullptr) {
+        trace->add({"Endpoint ", (*lease)->url,
+                    " is taken: the fewest in flight of two drawn at random."});
+    }
+    return std::move(*lease);
+}
+
+}  // namespace millrace::routing

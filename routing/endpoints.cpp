@@ -1,0 +1,183 @@
+#include "routing/endpoints.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "config/base/assert.hpp"
+
+namespace millrace::routing {
+namespace {
+
+std::string host_and_port(std::string_view host, std::uint16_t port) {
+    const bool ipv6 = host.find(':') != std::string_view::npos;
+    std::string out;
+    out += ipv6 ? "[" : "";
+    out += host;
+    out += ipv6 ? "]:" : ":";
+    out += std::to_string(port);
+    return out;
+}
+
+}  // namespace
+
+std::string EndpointAddress::authority() const {
+    return host_and_port(name.empty() ? host : name, port);
+}
+
+std::string EndpointAddress::url() const {
+    return (https ? "https://" : "http://") + host_and_port(host, port);
+}
+
+EndpointLease::EndpointLease(std::shared_ptr<EndpointState> endpoint)
+    : endpoint_(std::move(endpoint)) {
+    if (endpoint_) {
+        endpoint_->in_flight.fetch_add(1, std::memory_order_relaxed);
+        endpoint_->dispatched.fetch_add(1, std::memory_order_relaxed);
+    }
+}
+
+EndpointLease& EndpointLease::operator=(EndpointLease&& other) noexcept {
+    if (this != &other) {
+        release();
+        endpoint_ = std::move(other.endpoint_);
+    }
+    return *this;
+}
+
+void EndpointLease::release() noexcept {
+    if (endpoint_) {
+        // Release order: whoever sees zero (a drain) also sees what the attempt did.
+        const auto before = endpoint_->in_flight.fetch_sub(1, std::memory_order_release);
+        MILLRACE_ASSERT(before > 0);
+        endpoint_.reset();
+    }
+}
+
+bool EndpointSet::ready() const {
+    return std::ranges::any_of(endpoints, [](const auto& endpoint) {
+        return !endpoint->draining.load(std::memory_order_relaxed);
+    });
+}
+
+Pool::Pool(std::string name, std::uint32_t id)
+    : name_(std::move(name)), id_(id), endpoints_(std::make_shared<const EndpointSet>()) {}
+
+Pool::Change Pool::update(const std::vector<EndpointAddress>& addresses) {
+    const std::lock_guard lock(mutex_);
+    const auto current = endpoints_.current();
+    std::unordered_map<std::string_view, const std::shared_ptr<EndpointState>*> leaving;
+    for (const auto& endpoint : current->endpoints) {
+        leaving.emplace(endpoint->url, &endpoint);
+    }
+    Change change;
+    auto next = std::make_shared<EndpointSet>();
+    for (const auto& address : addresses) {
+        const auto url = address.url();
+        if (std::ranges::any_of(next->endpoints, [&](const auto& e) { return e->url == url; })) {
+            continue;
+        }
+        const auto found = leaving.find(url);
+        // Another name behind the same address means another SNI and Host: a new endpoint.
+        if (found != leaving.end() && (*found->second)->address == address) {
+            next->endpoints.push_back(*found->second);
+            leaving.erase(found);
+            ++change.kept;
+            continue;
+        }
+        const auto generation = (std::uint64_t{id_} << 32U) | ++generations_;
+        next->endpoints.push_back(std::make_shared<EndpointState>(address, generation));
+        ++change.added;
+    }
+    change.removed = leaving.size();
+    std::erase_if(removed_, [](const auto& endpoint) { return endpoint.expired(); });
+    for (const auto& [url, endpoint] : leaving) {
+        removed_.emplace_back(*endpoint);
+    }
+    if (next->endpoints != current->endpoints) {
+        endpoints_.publish(std::move(next));
+    }
+    return change;
+}
+
+bool Pool::set_draining(std::string_view url, bool draining) {
+    const std::lock_guard lock(mutex_);
+    for (const auto& endpoint : endpoints_.current()->endpoints) {
+        if (endpoint->url == url) {
+            endpoint->draining.store(draining, std::memory_order_relaxed);
+            return true;
+        }
+    }
+    return false;
+}
+
+std::size_t Pool::set_draining(bool draining) {
+    const std::lock_guard lock(mutex_);
+    const auto current = endpoints_.current();
+    for (const auto& endpoint : current->endpoints) {
+        endpoint->draining.store(draining, std::memory_order_relaxed);
+    }
+    return current->endpoints.size();
+}
+
+Pool::Counts Pool::counts() const {
+    const std::lock_guard lock(mutex_);
+    Counts counts;
+    for (const auto& endpoint : endpoints_.current()->endpoints) {
+        ++counts.endpoints;
+        counts.ready += endpoint->draining.load(std::memory_order_relaxed) ? 0 : 1;
+        counts.in_flight += endpoint->in_flight.load(std::memory_order_acquire);
+    }
+    std::erase_if(removed_, [](const auto& endpoint) { return endpoint.expired(); });
+    for (const auto& weak : removed_) {
+        if (const auto endpoint = weak.lock()) {
+            counts.in_flight += endpoint->in_flight.load(std::memory_order_acquire);
+        }
+    }
+    return counts;
+}
+
+const EndpointSet& EndpointView::of(const Pool& pool) {
+    if (pool.id() >= readers_.size()) {
+        readers_.resize(pool.id() + 1);
+    }
+    auto& reader = readers_[pool.id()];
+    if (!reader) {
+        reader.emplace(pool.endpoints_);
+    }
+    return *reader->get();
+}
+
+std::shared_ptr<Pool> PoolDirectory::acquire(std::string_view backend) {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = pools_.find(backend); found != pools_.end()) {
+        if (auto pool = found->second.lock()) {
+            return pool;
+        }
+    }
+    auto pool = std::make_shared<Pool>(std::string(backend), next_id_++);
+    pools_.insert_or_assign(std::string(backend), pool);
+    if (pools_.size() >= sweep_at_) {
+        std::erase_if(pools_, [](const auto& entry) { return entry.second.expired(); });
+        sweep_at_ = std::max<std::size_t>(64, pools_.size() * 2);
+    }
+    return pool;
+}
+
+std::shared_ptr<Pool> PoolDirectory::find(std::string_view backend) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = pools_.find(backend);
+    return found == pools_.end() ? nullptr : found->second.lock();
+}
+
+std::vector<std::shared_ptr<Pool>> PoolDirectory::all() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::shared_ptr<Pool>> pools;
+    for (const auto& [name, weak] : pools_) {
+        if (auto pool = weak.lock()) {
+            pools.push_back(std::move(pool));
+        }
+    }
+    return pools;
+}
+
+}  // namespace millrace::routing

@@ -1,0 +1,161 @@
+// Endpoints, pools and leases: who can serve, and how much is in flight where.
+//
+// A Pool is a configured backend; its endpoints are an immutable snapshot that the control thread
+// replaces. What stays (same URL) keeps its EndpointState, so that counts survive discovery and
+// reloads; what is new gets a new generation. A lease holds the state itself, never the name: a
+// release can only reach the count that was raised, even when the endpoint was removed and came
+// back meanwhile. A copy of the shared_ptr per attempt (one atomic increment) is the price of
+// leases that outlive snapshots, sets and pools. Thread-safety: everything here except EndpointView
+// may be used from any thread; an EndpointView belongs to one.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "config/base/published.hpp"
+
+namespace millrace::routing {
+
+/// Where an endpoint listens. Identity is `url()`.
+struct EndpointAddress {
+    std::string host;  ///< IPv4 literal, IPv6 literal without brackets, or a name
+    std::uint16_t port = 0;
+    bool https = false;
+    std::string name;  ///< DNS name it was found by, for Host and SNI; empty = host
+
+    std::string authority() const;  ///< `name:port`, IPv6 in brackets; the upstream Host field
+    std::string url() const;        ///< `http://host:port`
+    bool operator==(const EndpointAddress&) const = default;
+};
+
+/// One endpoint of one generation. The count has its own cache line: every worker writes it for
+/// every attempt.
+struct EndpointState {
+    EndpointState(EndpointAddress where, std::uint64_t number)
+        : address(std::move(where)),
+          authority(address.authority()),
+          url(address.url()),
+          generation(number) {}
+
+    const EndpointAddress address;
+    const std::string authority;
+    const std::string url;
+    const std::uint64_t generation;  ///< unique within a PoolDirectory, never reused
+    std::atomic<bool> draining{false};
+
+    alignas(64) std::atomic<std::uint32_t> in_flight{0};  ///< live leases
+    std::atomic<std::uint64_t> dispatched{0};             ///< leases ever taken
+};
+
+/// One attempt in flight. Move-only; the destructor gives it back.
+class EndpointLease {
+public:
+    EndpointLease() = default;
+    explicit EndpointLease(std::shared_ptr<EndpointState> endpoint);
+    EndpointLease(EndpointLease&& other) noexcept = default;
+    EndpointLease& operator=(EndpointLease&& other) noexcept;
+    EndpointLease(const EndpointLease&) = delete;
+    EndpointLease& operator=(const EndpointLease&) = delete;
+    ~EndpointLease() { release(); }
+
+    explicit operator bool() const { return endpoint_ != nullptr; }
+    const EndpointState& operator*() const { return *endpoint_; }
+    const EndpointState* operator->() const { return endpoint_.get(); }
+    const EndpointState* get() const { return endpoint_.get(); }
+
+    /// Gives it back early; harmless when empty.
+    void release() noexcept;
+
+private:
+    std::shared_ptr<EndpointState> endpoint_;
+};
+
+/// The endpoints of a pool at one moment.
+struct EndpointSet {
+    std::vector<std::shared_ptr<EndpointState>> endpoints;
+
+    /// At least one endpoint accepts new work.
+    bool ready() const;
+};
+
+class Pool {
+public:
+    struct Counts {
+        std::size_t endpoints = 0;
+        std::size_t ready = 0;
+        std::uint64_t in_flight = 0;  ///< leases on removed endpoints included
+    };
+    struct Change {
+        std::size_t kept = 0;
+        std::size_t added = 0;
+        std::size_t removed = 0;
+    };
+
+    Pool(std::string name, std::uint32_t id);
+
+    const std::string& name() const { return name_; }
+    std::uint32_t id() const {
+        return id_;
+    }  ///< dense, unique within a PoolDirectory, never reused
+
+    /// Makes `addresses` (duplicates dropped) the endpoints.
+    Change update(const std::vector<EndpointAddress>& addresses);
+    /// Stops or resumes new work on the endpoint with that URL; false when there is none.
+    bool set_draining(std::string_view url, bool draining);
+    /// The same for all endpoints; returns how many there are.
+    std::size_t set_draining(bool draining);
+
+    std::shared_ptr<const EndpointSet> snapshot() const { return endpoints_.current(); }
+    Counts counts() const;
+
+private:
+    friend class EndpointView;
+
+    const std::string name_;
+    const std::uint32_t id_;
+    Published<EndpointSet> endpoints_;
+    mutable std::mutex mutex_;  // writers and counts() only
+    std::uint32_t generations_ = 0;
+    mutable std::vector<std::weak_ptr<EndpointState>> removed_;
+};
+
+/// One thread's cached view of all pools: reading a pool costs one load unless its endpoints
+/// changed. Every pool shown to one view comes from one PoolDirectory.
+class EndpointView {
+public:
+    /// Current endpoints; valid until the next call for the same pool. The caller keeps `pool`
+    /// alive meanwhile.
+    const EndpointSet& of(const Pool& pool);
+
+private:
+    std::vector<std::optional<Published<EndpointSet>::Reader>> readers_;  // by Pool::id
+};
+
+/// Pools by backend name. It holds them weakly: a pool lives as long as a catalog (or request) that
+/// names it, so the catalog that replaces another finds its pools again with counts, drains and
+/// generations as they were.
+class PoolDirectory {
+public:
+    /// The pool of that backend, made when there is none.
+    std::shared_ptr<Pool> acquire(std::string_view backend);
+    /// Null when no live catalog names it.
+    std::shared_ptr<Pool> find(std::string_view backend) const;
+    /// All live pools, by name.
+    std::vector<std::shared_ptr<Pool>> all() const;
+
+private:
+    mutable std::mutex mutex_;
+    std::uint32_t next_id_ = 0;
+    std::size_t sweep_at_ = 64;  // expired entries are dropped at every doubling
+    std::map<std::string, std::weak_ptr<Pool>, std::less<>> pools_;
+};
+
+}  // namespace millrace::routing

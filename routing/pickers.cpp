@@ -1,0 +1,67 @@
+#include "routing/pickers.hpp"
+
+#include <utility>
+
+namespace millrace::routing {
+namespace {
+
+using Endpoint = std::shared_ptr<EndpointState>;
+
+bool usable(const EndpointState& endpoint, const EndpointState* avoid) {
+    return &endpoint != avoid && !endpoint.draining.load(std::memory_order_relaxed);
+}
+
+const Endpoint& less_busy(const Endpoint& a, const Endpoint& b, Random& random) {
+    const auto in_a = a->in_flight.load(std::memory_order_relaxed);
+    const auto in_b = b->in_flight.load(std::memory_order_relaxed);
+    if (in_a == in_b) {
+        return random.below(2) == 0 ? a : b;
+    }
+    return in_a < in_b ? a : b;
+}
+
+/// Two usable endpoints drawn uniformly in one pass (reservoir sampling): for small sets, and for
+/// sets where some endpoints drain.
+const Endpoint* sample(const EndpointSet& set, Random& random, const EndpointState* avoid) {
+    const Endpoint* drawn[2] = {nullptr, nullptr};
+    std::uint32_t seen = 0;
+    for (const auto& endpoint : set.endpoints) {
+        if (!usable(*endpoint, avoid)) {
+            continue;
+        }
+        const auto slot = seen < 2 ? seen : random.below(seen + 1);
+        if (slot < 2) {
+            drawn[slot] = &endpoint;
+        }
+        ++seen;
+    }
+    if (seen < 2) {
+        return drawn[0];
+    }
+    return &less_busy(*drawn[0], *drawn[1], random);
+}
+
+}  // namespace
+
+std::optional<EndpointLease> pick(const EndpointSet& set, Random& random,
+                                  const EndpointState* avoid) {
+    const auto& all = set.endpoints;
+    if (all.size() > 2) {
+        const auto size = static_cast<std::uint32_t>(all.size());
+        const auto first = random.below(size);
+        auto second = random.below(size - 1);
+        second += second >= first ? 1 : 0;
+        if (usable(*all[first], avoid) && usable(*all[second], avoid)) {
+            return EndpointLease(less_busy(all[first], all[second], random));
+        }
+    }
+    if (const auto* chosen = sample(set, random, avoid)) {
+        return EndpointLease(*chosen);
+    }
+    if (avoid != nullptr) {
+        return pick(set, random, nullptr);
+    }
+    return std::nullopt;
+}
+
+}  // namespace millrace::routing

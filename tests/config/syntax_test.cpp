@@ -1,0 +1,123 @@
+#include "config/syntax.hpp"
+
+#include <gtest/gtest.h>
+
+namespace millrace::config {
+namespace {
+
+using std::chrono::milliseconds;
+
+TEST(Duration, ReadsTheGatewayApiGrammar) {
+    EXPECT_EQ(parse_duration("250ms"), milliseconds(250));
+    EXPECT_EQ(parse_duration("10s"), milliseconds(10'000));
+    EXPECT_EQ(parse_duration("5m"), milliseconds(300'000));
+    EXPECT_EQ(parse_duration("1h30m"), milliseconds(5'400'000));
+    EXPECT_EQ(parse_duration("1m5ms"), milliseconds(60'005));
+    EXPECT_EQ(parse_duration("0s"), milliseconds(0));
+    EXPECT_EQ(parse_duration("0"), milliseconds(0));
+    EXPECT_EQ(parse_duration("99999h"), milliseconds(99'999LL * 3'600'000));
+}
+
+TEST(Duration, RefusesEverythingElse) {
+    for (const auto* text : {"", "10", "s", "1.5s", "-1s", "100000s", "1s ", " 1s", "1d", "1us",
+                             "1s1s1s1s1s", "1S", "1ms1"}) {
+        EXPECT_FALSE(parse_duration(text)) << text;
+    }
+}
+
+TEST(Duration, IsPrintedInAFormThatReadsBack) {
+    for (const auto* text : {"0s", "250ms", "10s", "1m", "1h30m", "2h3m4s5ms"}) {
+        EXPECT_EQ(format_duration(*parse_duration(text)), text);
+    }
+    EXPECT_EQ(format_duration(std::chrono::seconds(600)), "10m");
+}
+
+TEST(Size, ReadsBytesAndBinaryUnits) {
+    EXPECT_EQ(parse_size("4096"), 4096U);
+    EXPECT_EQ(parse_size("64KiB"), 64 * kKiB);
+    EXPECT_EQ(parse_size("32MiB"), 32 * kMiB);
+    EXPECT_EQ(parse_size("2GiB"), 2048 * kMiB);
+    for (const auto* text : {"", "KiB", "1KB", "1 KiB", "1.5MiB", "-1", "0x10", "007",
+                             "99999999999999999999", "18446744073709551615KiB"}) {
+        EXPECT_FALSE(parse_size(text)) << text;
+    }
+}
+
+TEST(Size, IsPrintedInAFormThatReadsBack) {
+    for (const auto* text : {"0", "1000", "1KiB", "60KiB", "32MiB", "1025"}) {
+        EXPECT_EQ(format_size(*parse_size(text)), text);
+    }
+}
+
+TEST(Address, ReadsHostAndPort) {
+    EXPECT_EQ(parse_address("0.0.0.0:8080"), (Address{"0.0.0.0", 8080}));
+    EXPECT_EQ(parse_address("[::1]:80"), (Address{"::1", 80}));
+    EXPECT_EQ(format_address({"::1", 80}), "[::1]:80");
+    for (const auto* text : {"", ":80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:80",
+                             "[::1]", "[x]:80", "[]:80", "a:b:80", "127.0.0.1:08"}) {
+        EXPECT_FALSE(parse_address(text)) << text;
+    }
+}
+
+TEST(Identifier, FollowsTheDocumentedPattern) {
+    for (const auto* text : {"a", "gpt-4", "meta/llama-3.1:8b@v1+x", "0", "A_b"}) {
+        EXPECT_TRUE(is_identifier(text)) << text;
+    }
+    EXPECT_TRUE(is_identifier(std::string(128, 'a')));
+    EXPECT_FALSE(is_identifier(std::string(129, 'a')));
+    for (const auto* text : {"", "-a", ".a", "a..b", "a b", "a\n", "ä", "a\"", "/a"}) {
+        EXPECT_FALSE(is_identifier(text)) << text;
+    }
+}
+
+TEST(HostName, IsLabelsWithInnerHyphens) {
+    for (const auto* text : {"a", "vllm.ai-inference.svc.cluster.local", "1a"}) {
+        EXPECT_TRUE(is_host_name(text)) << text;
+    }
+    for (const auto* text : {"", ".", "a.", ".a", "-a", "a-", "a..b", "a_b", "a b"}) {
+        EXPECT_FALSE(is_host_name(text)) << text;
+    }
+    EXPECT_FALSE(is_host_name(std::string(64, 'a')));
+}
+
+TEST(EndpointUrl, IsSchemeHostAndPortOnly) {
+    EXPECT_EQ(parse_endpoint_url("http://127.0.0.1:8001"), (EndpointUrl{false, "127.0.0.1", 8001}));
+    EXPECT_EQ(parse_endpoint_url("http://vllm.local"), (EndpointUrl{false, "vllm.local", 80}));
+    EXPECT_EQ(parse_endpoint_url("https://vllm/"), (EndpointUrl{true, "vllm", 443}));
+    EXPECT_EQ(parse_endpoint_url("https://[::1]:8443"), (EndpointUrl{true, "::1", 8443}));
+    EXPECT_EQ(parse_endpoint_url("http://[::1]"), (EndpointUrl{false, "::1", 80}));
+    for (const auto* text :
+         {"", "127.0.0.1:80", "ftp://a", "http://", "http:///", "http://a/v1", "http://a?x",
+          "http://u@a", "http://a:0", "http://a:65536", "http://a:", "http://[::1", "http://[::1]x",
+          "http://[a]:1", "http://1.2.3", "http://a b", "HTTP://a"}) {
+        EXPECT_FALSE(parse_endpoint_url(text)) << text;
+    }
+}
+
+TEST(Cidr, ReadsNetworksAndSingleAddresses) {
+    const auto ten = parse_cidr("10.0.0.0/8");
+    ASSERT_TRUE(ten);
+    EXPECT_EQ(ten->prefix, 8);
+    EXPECT_EQ(ten->bytes[0], 10);
+    EXPECT_FALSE(ten->v6);
+    EXPECT_EQ(parse_cidr("192.0.2.1")->prefix, 32);
+    EXPECT_EQ(parse_cidr("fd00::/8")->bytes[0], 0xfd);
+    EXPECT_EQ(parse_cidr("::1")->prefix, 128);
+    EXPECT_TRUE(parse_cidr("0.0.0.0/0"));
+    for (const auto* text : {"", "/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.1.0.0/8",
+                             "10.0.0/8", "fd00::/129", "fd00::1/64", "a/8", "10.0.0.0/08"}) {
+        EXPECT_FALSE(parse_cidr(text)) << text;
+    }
+}
+
+TEST(Loopback, IsTheNetwork127AndOneAddress) {
+    EXPECT_TRUE(is_loopback("127.0.0.1"));
+    EXPECT_TRUE(is_loopback("127.9.9.9"));
+    EXPECT_TRUE(is_loopback("::1"));
+    for (const auto* text : {"0.0.0.0", "128.0.0.1", "::", "::2", "localhost", "127.0.0.0/8"}) {
+        EXPECT_FALSE(is_loopback(text)) << text;
+    }
+}
+
+}  // namespace
+}  // namespace millrace::config

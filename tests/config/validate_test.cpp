@@ -1,0 +1,177 @@
+#include "config/validate.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/config/fake_sources.hpp"
+
+namespace millrace::config {
+namespace {
+
+using test::Case;
+using test::dump;
+using test::errors_of;
+using test::FakeSources;
+using test::load_text;
+using test::unmark;
+using testing::HasSubstr;
+
+/// Files that the cases below name.
+FakeSources files() {
+    FakeSources fake;
+    for (const auto* path : {"/c", "/k", "/ca"}) {
+        fake.files[path] = "pem";
+    }
+    return fake;
+}
+
+/// A document with two models on backends `a` and `b`; `%` in a case stands for it.
+constexpr const char* kModels =
+    "backends: {a: {endpoints: {static: ['http://a']}}, b: {endpoints: {static: ['http://b']}}}\n";
+
+std::string with_backends(std::string text) {
+    if (const auto at = text.find('%'); at != std::string::npos) {
+        text.replace(at, 1, kModels);
+    }
+    return text;
+}
+
+class Rule : public testing::TestWithParam<Case> {};
+
+TEST_P(Rule, IsAnErrorAtTheKeyThatBreaksIt) {
+    expect_one_error(GetParam(), with_backends(GetParam().text), files());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Server, Rule,
+    testing::Values(
+        Case{"listeners: {data: {address: @@localhost:80}}", "listeners.data.address",
+             "IP address, not the name `localhost`", "write `127.0.0.1`"},
+        Case{"listeners: {metrics: {address: @@0.0.0.0:8080}}", "listeners.metrics.address",
+             "Port 8080 is already used by `listeners.data.address`."},
+        Case{"listeners: {admin: {address: @@127.0.0.1:9090}}", "listeners.admin.address",
+             "Port 9090 is already used by `listeners.metrics.address`."},
+        Case{"listeners: {admin: @@{address: 0.0.0.0:9091}}", "listeners.admin", "needs a `token`",
+             "or listen on 127.0.0.1"},
+        Case{
+            "listeners: {data: {tls: @@{certificate: /c, key: /k, client_certificates: optional}}}",
+            "listeners.data.tls", "`client_certificates` needs `client_ca`"},
+        Case{"listeners: {data: {tls: {certificate: /c, key: /k, client_ca: @@/ca}}}",
+             "listeners.data.tls.client_ca", "`client_ca` does nothing",
+             "set `client_certificates: required` or `optional`"},
+        Case{"listeners: {data: {tls: @@{certificate: /c}}}", "listeners.data.tls",
+             "The key `key` is required."},
+        Case{"listeners: {data: {tls: {certificate: @@/gone, key: /k}}}",
+             "listeners.data.tls.certificate", "The file `/gone` cannot be read."},
+        Case{"limits: {body: 2MiB, buffered_bytes: @@1MiB}", "limits.buffered_bytes",
+             "smaller than one `body` of 2MiB"},
+        Case{"trust: {proxies: [10.0.0.0/8, @@10.1.0.0/8]}", "trust.proxies[1]",
+             "is not a network"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, Rule,
+    testing::Values(
+        Case{"%models:\n  - {id: @@a b, variants: [{name: x, backend: a}]}", "models[0].id",
+             "`a b` is not a valid name"},
+        Case{"%models:\n  - {id: @@a..b, variants: [{name: x, backend: a}]}", "models[0].id",
+             "is not a valid name"},
+        Case{"%models:\n  - {id: m, variants: [{name: x, backend: a}]}\n  - {id: @@m, variants: "
+             "[{name: x, backend: a}]}",
+             "models[1].id", "The name `m` is already taken by `models[0].id`."},
+        Case{"%models:\n  - {id: m, aliases: [n], variants: [{name: x, backend: a}]}\n  - {id: o, "
+             "aliases: [@@n], variants: [{name: x, backend: a}]}",
+             "models[1].aliases[0]", "already taken by `models[0].aliases[0]`."},
+        Case{"%models:\n  - {id: m, variants: [{name: x, backend: a}, {name: @@x, backend: b}]}",
+             "models[0].variants[1].name", "two variants named `x`"},
+        Case{"backends: {vllm: {endpoints: {static: ['http://a']}}}\nmodels: [{id: m, variants: "
+             "[{name: x, backend: @@vlm}]}]",
+             "models[0].variants[0].backend", "`vlm` is not a key of `backends`.",
+             "did you mean `vllm`?"},
+        Case{"%models: [{id: m, variants: [{name: x, backend: a}], sticky: {header: @@'a b'}}]",
+             "models[0].sticky.header", "`a b` is not a header name."},
+        Case{"%models: [{id: m, variants: [{name: x, backend: a}], sticky: {header: "
+             "@@Authorization}}]",
+             "models[0].sticky.header", "says who a caller is",
+             "use `api_key: true` or a header of your own"},
+        Case{"%models: [{id: m, variants: [{name: x, backend: a}], sticky: {header: "
+             "@@X-Millrace-Tenant}}]",
+             "models[0].sticky.header", "says who a caller is",
+             "use `api_key: true` or a header of your own"},
+        Case{"%models: [{id: m, variants: [{name: x, backend: a}], sticky: @@{header: x-user, "
+             "api_key: true}}]",
+             "models[0].sticky", "exclude each other"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Backends, Rule,
+    testing::Values(
+        Case{"backends: {@@a b: {endpoints: {static: ['http://a']}}}", "backends.a b",
+             "`a b` is not a valid name for a backend."},
+        Case{"backends: {a: {endpoints: @@{}}}", "backends.a.endpoints",
+             "A backend needs endpoints: `static` or `dns`."},
+        Case{"backends: {a: @@{}}", "backends.a", "The key `endpoints` is required."},
+        Case{"backends: {a: {endpoints: {static: [@@'http://a/v1']}}}",
+             "backends.a.endpoints.static[0]", "is not an endpoint"},
+        Case{"backends: {a: {endpoints: {static: [@@'a:80']}}}", "backends.a.endpoints.static[0]",
+             "is not an endpoint", "start with `http://`"},
+        Case{"backends: {a: {endpoints: {static: ['http://a', @@'http://a:80']}}}",
+             "backends.a.endpoints.static[1]", "is listed twice"},
+        Case{"backends: {a.b: {endpoints: {dns: {name: @@10.0.0.1}}}}",
+             "backends[\"a.b\"].endpoints.dns.name", "is an address, not a name", "use `static`"},
+        Case{"backends: {a: {endpoints: {dns: {name: @@a_b}}}}", "backends.a.endpoints.dns.name",
+             "`a_b` is not a host name."},
+        Case{"backends: {a: {endpoints: {dns: {name: a, port: @@0}}}}",
+             "backends.a.endpoints.dns.port", "between 1 and 65535"},
+        Case{"backends: {a: {endpoints: {static: ['https://a']}, tls: @@{certificate: /c}}}",
+             "backends.a.tls", "`certificate` and `key` go together."},
+        Case{"backends: {a: {endpoints: {static: ['https://a']}, tls: {server_name: @@a_b}}}",
+             "backends.a.tls.server_name", "is not a host name"},
+        Case{"backends: {a: {endpoints: {static: ['http://a']}, idle_timeout: @@0s}}",
+             "backends.a.idle_timeout", "between 1ms and 24h"},
+        Case{"backends: {a: {endpoints: {static: ['http://a']}, namespace: @@a.b}}",
+             "backends.a.namespace", "is not a Kubernetes namespace"}));
+
+class Caution : public testing::TestWithParam<Case> {};
+
+TEST_P(Caution, IsAWarningAndLoads) {
+    const auto [text, line, column] = unmark(with_backends(GetParam().text));
+    const auto result = load_text(text, files());
+    EXPECT_TRUE(result.loaded) << dump(result.problems);
+    const auto found = std::ranges::find_if(result.problems, [](const Problem& problem) {
+        return problem.message.find(GetParam().message) != std::string::npos;
+    });
+    ASSERT_NE(found, result.problems.end()) << dump(result.problems);
+    EXPECT_EQ(found->severity, Severity::warning);
+    EXPECT_EQ(found->path, GetParam().path);
+    EXPECT_EQ(found->line, line);
+    EXPECT_EQ(found->column, column);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Caution,
+    testing::Values(
+        Case{"{}", "authentication", "No authentication is configured"},
+        Case{"{}", "models", "nothing is served"},
+        Case{"%models: [{id: m, variants: @@[{name: x, backend: a, weight: 0}]}]",
+             "models[0].variants", "All weights of `m` are 0"},
+        Case{"backends: {@@a: {endpoints: {static: ['http://a']}}}", "backends.a",
+             "No model and no route uses this backend."},
+        Case{"backends: {a: {endpoints: {static: ['http://a']}, tls: @@{server_name: b}}}",
+             "backends.a.tls", "`tls` does nothing"},
+        Case{"backends: {a: {endpoints: {static: ['https://a']}, tls: {verify: @@false}}}",
+             "backends.a.tls.verify", "is not verified"}));
+
+TEST(Validate, AcceptsPortZeroSeveralTimes) {
+    const auto result = load_text(
+        "listeners: {data: {address: 127.0.0.1:0}, metrics: {address: 127.0.0.1:0}, admin: "
+        "{address: 127.0.0.1:0}}");
+    EXPECT_TRUE(result.loaded) << dump(result.problems);
+}
+
+TEST(Validate, DoesNotBlameVariantsForABrokenListOfBackends) {
+    const auto result =
+        load_text("models: [{id: m, variants: [{name: x, backend: a}]}]\nbackends: [a]\n");
+    EXPECT_EQ(errors_of(result.problems).size(), 1U) << dump(result.problems);
+}
+
+}  // namespace
+}  // namespace millrace::config
