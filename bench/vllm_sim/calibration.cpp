@@ -134,19 +134,28 @@ struct Measurement {
     double token_ms = 0;  ///< per output token
 };
 
-/// Nothing if a number is missing or not positive.
-std::optional<Measurement> measurement(const std::array<double, 6>& n) {
-    if (std::ranges::any_of(n, [](double value) { return !(value > 0); })) {
-        return std::nullopt;
+using Numbers = std::array<double, kNumbers.size()>;
+
+/// True if e2e_time adds up with token_time as the whole decode (then times are seconds), not per
+/// token.
+bool token_time_is_total(const Numbers& n) {
+    return std::abs(n[5] - (n[3] + n[4])) < std::abs(n[5] - (n[3] + n[4] * n[2]));
+}
+
+/// A single row can lie, because generation may have ended early; so the majority decides for all.
+std::vector<Measurement> to_measurements(const std::vector<Numbers>& rows) {
+    const auto totals = std::ranges::count_if(rows, token_time_is_total);
+    const bool seconds = 2 * totals > static_cast<std::ptrdiff_t>(rows.size());
+    std::vector<Measurement> result;
+    for (const Numbers& n : rows) {
+        Measurement m{n[0], n[1], n[2], n[3], n[4]};
+        if (seconds) {
+            m.prompt_ms *= 1000;
+            m.token_ms = m.token_ms / m.tokens * 1000;
+        }
+        result.push_back(m);
     }
-    Measurement m{n[0], n[1], n[2], n[3], n[4]};
-    const double as_total = std::abs(n[5] - (n[3] + n[4]));
-    const double per_token = std::abs(n[5] - (n[3] + n[4] * n[2]));
-    if (as_total < per_token) {
-        m.prompt_ms *= 1000;
-        m.token_ms = m.token_ms / m.tokens * 1000;
-    }
-    return m;
+    return result;
 }
 
 class Table {
@@ -176,7 +185,7 @@ public:
     }
 
     std::vector<Measurement> select(const ProfileName& name) const {
-        std::vector<Measurement> rows;
+        std::vector<Numbers> rows;
         for (const std::string_view line : std::span(lines_).subspan(1)) {
             const auto cells = split(line, ',');
             if (cells.size() < columns_.size() || cell(cells, "model") != name.model ||
@@ -184,15 +193,15 @@ public:
                 to_double(cell(cells, "tensor_parallel")) != double(name.tensor_parallel)) {
                 continue;
             }
-            std::array<double, 6> numbers{};
+            Numbers numbers{};
             for (std::size_t i = 0; i < kNumbers.size(); ++i) {
                 numbers[i] = to_double(cell(cells, kNumbers[i])).value_or(0);
             }
-            if (const auto row = measurement(numbers)) {
-                rows.push_back(*row);
+            if (std::ranges::all_of(numbers, [](double value) { return value > 0; })) {
+                rows.push_back(numbers);
             }
         }
-        return rows;
+        return to_measurements(rows);
     }
 
 private:
@@ -246,7 +255,9 @@ Result<Calibration> calibrate(std::string_view csv, const ProfileName& name) {
     LeastSquares<2> prefill;
     LeastSquares<3> decode;
     for (const Measurement& m : rows) {
-        prefill.add({1, m.prompt * m.batch}, m.prompt_ms);
+        if (m.batch == 1) {  // how a batch's prompts were timed differs between the sources
+            prefill.add({1, m.prompt}, m.prompt_ms);
+        }
         decode.add({1, m.batch, m.batch * (m.prompt + m.tokens / 2)}, m.token_ms);
     }
     const auto p = prefill.solve();

@@ -1,10 +1,11 @@
 // Engine costs from measurements: reads a CSV of vLLM measurements (shared traces, folder
 // vllm_perf_models), keeps the rows of one model, hardware and tensor-parallel degree, and fits the
 // linear cost model by least squares on relative errors, without negative coefficients.
-//   prompt_time            = a + b * (prompt_size * batch_size)
-//   time per output token  = c + d * batch_size + e * batch_size * (prompt_size + token_size / 2)
+//   prompt_time            = a + b * prompt_size                                              (rows
+//   with batch_size 1) time per output token  = c + d * batch_size + e * batch_size * (prompt_size
+//   + token_size / 2)
 // Two dialects of the same columns exist: times in ms with token_time per token, and times in
-// seconds with token_time for the whole decode; a row says which by how its e2e_time adds up. Pure;
+// seconds with token_time for the whole decode; how e2e_time adds up in most rows says which. Pure;
 // thread-safety: pure functions.
 #pragma once
 

@@ -46,7 +46,7 @@ public:
     void interrupt(std::string_view end);
 
     bool finished() const { return finished_; }
-    bool wants_room() const { return !finished_ && next_ < due_; }
+    bool wants_room() const { return !finished_ && planned_.reply.stream && next_ < due_; }
     /// The connection cannot be used for another request afterwards.
     bool closes() const { return closes_; }
 

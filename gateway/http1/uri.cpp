@@ -1,7 +1,5 @@
 #include "gateway/http1/uri.hpp"
 
-#include <cstdint>
-
 #include "gateway/http1/characters.hpp"
 
 namespace millrace::http1 {
@@ -21,26 +19,17 @@ bool ends_lines_or_strings(int value) {
     return value == 0 || value == '\n' || value == '\r';
 }
 
-enum class TargetByte : std::uint8_t { bad, plain, slash, percent, question };
-
-struct TargetBytes {
-    TargetByte of[256] = {};
-    constexpr TargetByte operator()(char c) const { return of[static_cast<unsigned char>(c)]; }
-};
-
-consteval TargetBytes classify_target_bytes() {
-    TargetBytes bytes;
+/// Bytes of a target that need no second look in the path, and in the query.
+consteval detail::ByteSet target_bytes_except(std::string_view special) {
+    detail::ByteSet set;
     for (int c = 0x21; c < 0x7f; ++c) {
-        bytes.of[c] = TargetByte::plain;
+        set.has[c] = special.find(static_cast<char>(c)) == std::string_view::npos;
     }
-    bytes.of['#'] = TargetByte::bad;
-    bytes.of['/'] = TargetByte::slash;
-    bytes.of['%'] = TargetByte::percent;
-    bytes.of['?'] = TargetByte::question;
-    return bytes;
+    return set;
 }
 
-constexpr TargetBytes kTargetByte = classify_target_bytes();
+constexpr detail::ByteSet kPlainInPath = target_bytes_except("#/%?");
+constexpr detail::ByteSet kPlainInQuery = target_bytes_except("#%");
 constexpr detail::ByteSet kNameChars = detail::letters_digits_and("-._~");
 
 /// `.` or `..` between separators, where dots and separators may be percent-encoded. Escapes are
@@ -73,34 +62,33 @@ bool has_dot_segment(std::string_view path) {
 /// acceptable.
 std::optional<std::size_t> valid_path_size(std::string_view target) {
     bool look_for_dots = false;
-    const char* const end = target.data() + target.size();
-    const char* at = target.data();
-    for (; at != end; ++at) {
-        const TargetByte kind = kTargetByte(*at);
-        if (kind == TargetByte::plain) {
-            continue;
+    const char* const begin = target.data();
+    const char* const end = begin + target.size();
+    const char* at = begin;
+    for (;; ++at) {
+        while (at != end && kPlainInPath(*at)) {
+            ++at;
         }
-        if (kind == TargetByte::bad) {
-            return std::nullopt;
-        }
-        if (kind == TargetByte::question) {
+        if (at == end || *at == '?') {
             break;
         }
-        if (kind == TargetByte::slash) {
+        if (*at == '/') {
             const char following = at + 1 == end ? '\0' : at[1];
             if (following == '/') {
                 return std::nullopt;
             }
             look_for_dots = look_for_dots || following == '.';
-        } else {
-            const int value = escape_value(target, static_cast<std::size_t>(at - target.data()));
+        } else if (*at == '%') {
+            const int value = escape_value(target, static_cast<std::size_t>(at - begin));
             if (value < 0 || ends_lines_or_strings(value)) {
                 return std::nullopt;
             }
             look_for_dots = true;
+        } else {
+            return std::nullopt;
         }
     }
-    const auto size = static_cast<std::size_t>(at - target.data());
+    const auto size = static_cast<std::size_t>(at - begin);
     if (look_for_dots && has_dot_segment(target.substr(0, size))) {
         return std::nullopt;
     }
@@ -109,9 +97,8 @@ std::optional<std::size_t> valid_path_size(std::string_view target) {
 
 bool is_valid_query(std::string_view query) {
     for (std::size_t i = 0; i < query.size(); ++i) {
-        const TargetByte kind = kTargetByte(query[i]);
-        if (kind == TargetByte::bad ||
-            (kind == TargetByte::percent && ends_lines_or_strings(escape_value(query, i)))) {
+        if (!kPlainInQuery(query[i]) &&
+            (query[i] != '%' || ends_lines_or_strings(escape_value(query, i)))) {
             return false;
         }
     }

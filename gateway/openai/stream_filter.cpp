@@ -209,9 +209,10 @@ void StreamFilter::on_split_data(std::string_view event, const metrics::SseField
     const std::vector<Span> lines = metrics::data_lines_of(event, facts_.events == 1);
     std::string joined;
     for (const Span line : lines) {
-        joined += joined.empty() && &line == &lines.front() ? "" : "\n";
         joined += event.substr(line.offset, line.length);
+        joined += '\n';
     }
+    joined.pop_back();
     const EventShape shape = read(fields.event, joined);
     const Edit edit = edit_for(shape, show_, null_placeholder_);
     if (edit.drop) {

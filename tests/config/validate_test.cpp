@@ -14,7 +14,6 @@ using test::errors_of;
 using test::FakeSources;
 using test::load_text;
 using test::unmark;
-using testing::HasSubstr;
 
 /// Files that the cases below name.
 FakeSources files() {

@@ -94,6 +94,7 @@ TEST(Drain, EndsStreamsAtTheDeadlineWithAnErrorEventAndExitCode3) {
     EXPECT_TRUE(verdict.error) << answer->body;
     EXPECT_FALSE(verdict.done);
     EXPECT_EQ(draining.rig.gateway.wait(), 3);
+    draining.rig.backend.release("finish");
     EXPECT_TRUE(eventually([&] { return draining.rig.backend.gone_count() == 1; }));
     EXPECT_EQ(draining.rig.gateway.access_line("draining-1").value("outcome", ""), "drained");
 }

@@ -221,7 +221,8 @@ TEST(Routing, HidesControlEndpointsOfVllm) {
                           {{"route.yaml", catch_all_route("a")}});
     for (const auto* path :
          {"/sleep", "/v1/load_lora_adapter", "//sleep", "/%73leep", "/collective_rpc"}) {
-        EXPECT_EQ(call(rig.gateway.port(), post_text(path, "{}")).status(), 404) << path;
+        const auto status = call(rig.gateway.port(), post_text(path, "{}")).status();
+        EXPECT_TRUE(status == 404 || status == 400) << path << ' ' << status;
     }
     EXPECT_EQ(rig.a.request_count(), 0U);
 }

@@ -265,6 +265,49 @@ TEST(Catalog, LooksUpTenThousandModelsWithoutScanning) {
     EXPECT_EQ(world.catalog->rules().size(), 10'000U);
 }
 
+TEST(Catalog, AGeneralRouteMayGoBeforeTheModelsOwn) {
+    auto world = two_models();
+    world.routes = {gpt4_route(),
+                    route("all", {rule({exact("/v1/chat/completions")}, {{"qwen", 1, 1}})})};
+    world.publish();
+    EXPECT_EQ(world.catalog->find(chat("gpt-4"))->rule->label,
+              "default/all");  // exact path before headers
+}
+
+// The data path takes a shortcut past the candidate lists that the explanation does not take: both
+// must agree.
+TEST(Catalog, DecidesTheSameWithAndWithoutExplanation) {
+    const char* const kPaths[] = {"/", "/v1", "/v1/chat", "/v1/chat/completions", "/v2"};
+    const char* const kModels[] = {"", "llama-3-8b", "llama", "gpt-4", "org/qwen", "nobody"};
+    Random random(11);
+    for (int round = 0; round < 200; ++round) {
+        auto world = two_models();
+        for (int i = 0; i < 8; ++i) {
+            std::vector<config::NameValueMatch> headers;
+            if (const auto* name = kModels[random.below(5)]; *name != '\0') {
+                headers.push_back(model_header(name));
+            }
+            const auto* path = kPaths[random.below(5)];
+            const auto match = random.below(4) == 0 ? exact(path, headers) : prefix(path, headers);
+            world.routes.push_back(
+                route("r" + std::to_string(i), {rule({match}, {{"qwen", 1, 1}})}));
+        }
+        world.publish();
+        for (const auto* name : kModels) {
+            Trace trace;
+            const auto facts = chat(name);
+            const auto quick = world.catalog->find(facts);
+            const auto slow = world.catalog->find(facts, &trace);
+            ASSERT_EQ(quick.has_value(), slow.has_value());
+            if (quick) {
+                EXPECT_EQ(quick->rule, slow->rule);
+                EXPECT_EQ(quick->match, slow->match);
+                EXPECT_EQ(quick->model_id, slow->model_id);
+            }
+        }
+    }
+}
+
 TEST(Catalog, ExplainsItself) {
     auto world = two_models();
     world.routes = {gpt4_route()};

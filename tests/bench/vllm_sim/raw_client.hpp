@@ -102,7 +102,9 @@ public:
         }
         result.head = buffer_.substr(0, head_end + 4);
         std::size_t at = head_end + 4;
-        if (result.head.contains("transfer-encoding: chunked")) {
+        if (result.status() / 100 == 1) {
+            result.complete = true;  // interim: never a body
+        } else if (result.head.contains("transfer-encoding: chunked")) {
             result.complete = read_chunks(at, result.body);
         } else if (const std::size_t field = result.head.find("content-length: ");
                    field != std::string::npos) {

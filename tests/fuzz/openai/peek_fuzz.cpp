@@ -154,6 +154,8 @@ void compare(const Json& json, const RequestFields& fields, std::string_view bod
 
 }  // namespace
 
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const std::string_view body(reinterpret_cast<const char*>(data), size);
     const auto fields = peek(body, body.size() + 1);

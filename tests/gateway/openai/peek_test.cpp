@@ -146,7 +146,8 @@ TEST(Peek, ChecksTheValuesItReads) {
 TEST(Peek, LimitsNamesDepthAndSize) {
     EXPECT_EQ(code("{\"model\":\"" + std::string(128, 'm') + "\"}"), kFine);
     EXPECT_EQ(code("{\"model\":\"" + std::string(129, 'm') + "\"}"), Errc::bad_field);
-    EXPECT_EQ(code("{\"model\":\"" + std::string(5'000'000, 'm') + "\"}"), Errc::bad_field);
+    EXPECT_EQ(peek("{\"model\":\"" + std::string(5'000'000, 'm') + "\"}").error().code,
+              Errc::bad_field);
     EXPECT_EQ(code("{\"x\":" + std::string(64, '[') + std::string(64, ']') + "}"),
               Errc::json_too_deep);
     EXPECT_FALSE(peek("{\"x\":[[]]}", 1 << 20, 2));
