@@ -8,24 +8,12 @@
 #include <string_view>
 
 #include "bench/vllm_sim/dialect.hpp"
+#include "bench/vllm_sim/head.hpp"
 #include "bench/vllm_sim/log.hpp"
 #include "bench/vllm_sim/out_buffer.hpp"
 #include "bench/vllm_sim/plan.hpp"
 
 namespace millrace::vllm_sim {
-
-/// Status line and fields of a response; ends with the empty line.
-struct HeadOptions {
-    int status = 200;
-    std::string_view content_type = "application/json";
-    bool chunked = false;
-    bool has_length = true;
-    std::uint64_t length = 0;
-    bool close = false;
-    std::uint32_t retry_after = 0;
-    std::string_view request_id;  ///< echoed if not empty
-};
-void append_head(std::string& out, std::string_view date, const HeadOptions& options);
 
 class Exchange final : private EventSink {
 public:

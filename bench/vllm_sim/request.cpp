@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <cstdlib>
 #include <utility>
 
 #include "bench/vllm_sim/json_scan.hpp"
@@ -33,21 +31,6 @@ constexpr std::array<std::pair<std::string_view, Api>, 19> kPaths = {{
     {"/tokenize", Api::tokenize},
     {"/detokenize", Api::detokenize},
 }};
-
-std::optional<Duration> to_ms(std::string_view text) {
-    const std::string copy(text);
-    char* end = nullptr;
-    const double ms = std::strtod(copy.c_str(), &end);
-    if (copy.empty() || end != copy.c_str() + copy.size() || !(ms >= 0) || ms > 1e9) {
-        return std::nullopt;
-    }
-    return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(ms));
-}
-
-/// A number or a quoted number, as raw JSON.
-std::string_view unquoted(std::string_view raw) {
-    return is_string(raw) ? raw.substr(1, raw.size() - 2) : raw;
-}
 
 std::unexpected<ApiError> bad_request(std::string message, std::string param = {}) {
     return std::unexpected(ApiError{400, std::move(message), "BadRequestError", std::move(param)});
@@ -274,12 +257,6 @@ std::expected<ApiRequest, ApiError> parse_multipart(std::string_view body, Contr
     return bad_request("Field required: 'model'.", "model");
 }
 
-template <class T>
-bool assign(std::optional<T>& target, std::optional<T> value) {
-    target = value;
-    return value.has_value();
-}
-
 }  // namespace
 
 Api api_of(std::string_view path) {
@@ -292,50 +269,6 @@ std::expected<ApiRequest, ApiError> parse_request(Api api, std::string_view body
                                                   Controls from_headers) {
     return api == Api::transcriptions ? parse_multipart(body, std::move(from_headers))
                                       : BodyReader(api, body, std::move(from_headers)).read();
-}
-
-bool set_control(Controls& controls, std::string_view name, std::string_view value) {
-    value = unquoted(value);
-    if (name == "tokens") {
-        return assign(controls.tokens, to_number<std::uint32_t>(value));
-    }
-    if (name == "response-bytes") {
-        return assign(controls.response_bytes, to_number<std::uint32_t>(value));
-    }
-    if (name == "prompt-tokens") {
-        return assign(controls.prompt_tokens, to_number<std::uint32_t>(value));
-    }
-    if (name == "cached-tokens") {
-        return assign(controls.cached_tokens, to_number<std::uint32_t>(value));
-    }
-    if (name == "reasoning-tokens") {
-        return assign(controls.reasoning_tokens, to_number<std::uint32_t>(value));
-    }
-    if (name == "seed") {
-        return assign(controls.seed, to_number<std::uint64_t>(value));
-    }
-    if (name == "ttft-ms") {
-        return assign(controls.ttft, to_ms(value));
-    }
-    if (name == "inter-token-ms") {
-        return assign(controls.inter_token, to_ms(value));
-    }
-    if (name == "fault") {
-        controls.fault = value;
-        return true;
-    }
-    return false;
-}
-
-std::string read_controls(Controls& controls, const HeaderField& field) {
-    constexpr std::string_view kPrefix = "x-sim-";
-    if (field.name.size() <= kPrefix.size() ||
-        !equals_ignoring_case(field.name.substr(0, kPrefix.size()), kPrefix)) {
-        return {};
-    }
-    std::string name(field.name.substr(kPrefix.size()));
-    std::ranges::transform(name, name.begin(), to_lower);
-    return set_control(controls, name, field.value) ? std::string() : std::string(field.name);
 }
 
 }  // namespace millrace::vllm_sim

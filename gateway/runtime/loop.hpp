@@ -14,6 +14,7 @@
 #include "config/base/clock.hpp"
 #include "config/base/random.hpp"
 #include "gateway/runtime/buffer.hpp"
+#include "gateway/runtime/poller.hpp"
 #include "gateway/runtime/timer_wheel.hpp"
 
 namespace millrace::gateway {
@@ -40,6 +41,7 @@ public:
     Instant now() const { return clock_.now(); }
 
     boost::asio::io_context& context() { return context_; }
+    Poller& poller() { return poller_; }
     BufferPool& buffers() { return buffers_; }
     Random& random() { return random_; }
 
@@ -51,6 +53,7 @@ private:
     Random random_;
     BufferPool buffers_;
     boost::asio::io_context context_{1};
+    Poller poller_{context_};
     boost::asio::basic_waitable_timer<std::chrono::steady_clock,
                                       boost::asio::wait_traits<std::chrono::steady_clock>,
                                       boost::asio::io_context::executor_type>

@@ -1,8 +1,10 @@
 #include "gateway/runtime/socket.hpp"
 
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -10,51 +12,11 @@
 #include <utility>
 
 #include "config/base/assert.hpp"
+#include "gateway/runtime/loop.hpp"
 #include "gateway/tls/session.hpp"
 
 namespace millrace::gateway {
 namespace {
-
-using boost::system::error_code;
-
-/// Memory of one outstanding Asio operation, kept with the socket so that arming a wait never allocates.
-class OperationMemory {
-public:
-    void* allocate(std::size_t size) {
-        if (size <= bytes_.size() && !in_use_) {
-            in_use_ = true;
-            return bytes_.data();
-        }
-        return ::operator new(size);
-    }
-    void deallocate(void* pointer) {
-        if (pointer == bytes_.data()) {
-            in_use_ = false;
-        } else {
-            ::operator delete(pointer);
-        }
-    }
-
-private:
-    alignas(std::max_align_t) std::array<std::byte, 160> bytes_;
-    bool in_use_ = false;
-};
-
-template <class T>
-struct OperationAllocator {
-    using value_type = T;
-    OperationMemory* memory;
-
-    explicit OperationAllocator(OperationMemory* owner) : memory(owner) {}
-    template <class U>
-    OperationAllocator(const OperationAllocator<U>& other) : memory(other.memory) {}  // NOLINT: conversion
-    T* allocate(std::size_t n) { return static_cast<T*>(memory->allocate(n * sizeof(T))); }
-    void deallocate(T* pointer, std::size_t) { memory->deallocate(pointer); }
-    template <class U>
-    bool operator==(const OperationAllocator<U>& other) const {
-        return memory == other.memory;
-    }
-};
 
 IoResult from_errno(ssize_t result) {
     if (result > 0) {
@@ -69,8 +31,9 @@ IoResult from_errno(ssize_t result) {
     return {IoStatus::failed, 0};
 }
 
-std::size_t to_iovecs(std::span<const std::string_view> pieces,
-                      std::array<iovec, Socket::kMaxPieces>& vectors) {
+using Vectors = std::array<iovec, Socket::kMaxPieces>;
+
+std::size_t to_iovecs(std::span<const std::string_view> pieces, Vectors& vectors) {
     std::size_t count = 0;
     for (const auto piece : pieces) {
         if (count == vectors.size()) {
@@ -85,70 +48,78 @@ std::size_t to_iovecs(std::span<const std::string_view> pieces,
 
 }  // namespace
 
-struct Socket::Waits {
-    struct Slot {
-        std::coroutine_handle<> waiter;
-        bool armed = false;
-        OperationMemory memory;
-    };
+/// The part of a socket that the poller and posted wake-ups know; it forgets the socket when that goes.
+struct Socket::Target final : PollTarget {
+    explicit Target(Socket* of) : socket(of) {}
 
-    struct Handler {
-        using allocator_type = OperationAllocator<std::byte>;
-        Waits* waits;
-        Direction direction;
-
-        allocator_type get_allocator() const noexcept {
-            return allocator_type(&waits->slot(direction).memory);
-        }
-        void operator()(error_code) const { waits->fired(direction); }
-    };
-
-    explicit Waits(Socket* socket) : owner(socket) {}
-
-    Slot& slot(Direction direction) { return direction == Direction::read ? read : write; }
-
-    void fired(Direction direction) {
-        Slot& fired_slot = slot(direction);
-        fired_slot.armed = false;
-        const auto waiter = std::exchange(fired_slot.waiter, nullptr);
-        Socket* const socket = owner;
-        release();  // after this only `socket` and locals
-        if (waiter) {
-            waiter.resume();
-        } else if (socket != nullptr && direction == Direction::read && socket->is_open() &&
-                   socket->listener_ != nullptr) {
-            socket->listener_(socket->listener_context_);
+    void on_events(std::uint32_t events) override {
+        if (socket != nullptr) {
+            socket->on_events(events);
         }
     }
 
-    void release() {
-        if (--references == 0) {
-            delete this;
-        }
-    }
-
-    Socket* owner;
-    std::uint32_t references = 1;
-    Slot read;
-    Slot write;
+    Socket* socket;
+    std::uint32_t posted = 0;  // wake-ups on their way
 };
 
-Socket::Socket(TcpSocket socket) : socket_(std::move(socket)), waits_(new Waits(this)) {}
+Socket::Socket(Loop& loop, int descriptor)
+    : loop_(loop), descriptor_(descriptor), target_(new Target(this)) {
+    if (!loop_.poller().add(descriptor_, *target_)) {
+        close();
+    }
+}
+
+Socket::Socket(Loop& loop, const boost::asio::ip::tcp& protocol)
+    : loop_(loop),
+      descriptor_(::socket(protocol.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)),
+      target_(new Target(this)) {
+    const int on = 1;
+    ::setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
 
 Socket::~Socket() {
+    MILLRACE_ASSERT(!reader_ && !writer_);
     close();
-    MILLRACE_ASSERT(!waits_->read.waiter && !waits_->write.waiter);
-    waits_->owner = nullptr;
-    waits_->release();
+    target_->socket = nullptr;
+    if (target_->posted == 0) {
+        loop_.poller().retire(target_);
+    }
+}
+
+Task<std::error_code> Socket::connect(boost::asio::ip::tcp::endpoint where) {
+    if (descriptor_ < 0) {
+        co_return std::error_code(EMFILE, std::generic_category());
+    }
+    const int started = ::connect(descriptor_, where.data(), static_cast<socklen_t>(where.size()));
+    if (started != 0 && errno != EINPROGRESS) {
+        co_return std::error_code(errno, std::generic_category());
+    }
+    if (!loop_.poller().add(descriptor_, *target_)) {
+        co_return std::error_code(errno, std::generic_category());
+    }
+    co_await writable();
+    if (descriptor_ < 0 || !writable_) {
+        co_return std::make_error_code(std::errc::operation_canceled);
+    }
+    int error = 0;
+    socklen_t size = sizeof(error);
+    ::getsockopt(descriptor_, SOL_SOCKET, SO_ERROR, &error, &size);
+    co_return std::error_code(error, std::generic_category());
 }
 
 Task<bool> Socket::handshake(std::unique_ptr<TlsSession> session) {
     tls_ = std::move(session);
-    while (socket_.is_open()) {
+    while (is_open()) {
         switch (tls_->handshake().want) {
             case Want::none: co_return true;
-            case Want::read: co_await readable(); break;
-            case Want::write: co_await writable(); break;
+            case Want::read:
+                readable_ = false;
+                co_await readable();
+                break;
+            case Want::write:
+                writable_ = false;
+                co_await writable();
+                break;
             case Want::closed:
             case Want::failed: co_return false;
         }
@@ -160,12 +131,22 @@ IoResult Socket::read_some(char* data, std::size_t size) {
     if (tls_ != nullptr) {
         return read_tls(data, size);
     }
-    return from_errno(::recv(socket_.native_handle(), data, size, 0));
+    const IoResult result = from_errno(::recv(descriptor_, data, size, 0));
+    // A short read has emptied the socket: the next byte makes a new edge. After a hang-up there will be none.
+    if (result.status == IoStatus::blocked || (result.bytes < size && !hung_up_)) {
+        readable_ = false;
+    }
+    return result;
 }
 
 IoResult Socket::read_tls(char* data, std::size_t size) {
     const Step step = tls_->read(data, size);
     read_wants_write_ = step.want == Want::write;
+    if (read_wants_write_) {
+        writable_ = false;
+    } else if (step.want == Want::read) {
+        readable_ = false;
+    }
     if (step.bytes > 0) {
         return {IoStatus::ok, step.bytes};
     }
@@ -183,25 +164,33 @@ IoResult Socket::write_some(std::span<const std::string_view> pieces) {
     if (tls_ != nullptr) {
         return write_tls(pieces);
     }
-    std::array<iovec, kMaxPieces> vectors;
+    [[clang::uninitialized]] Vectors vectors;
     msghdr message{};
     message.msg_iov = vectors.data();
     message.msg_iovlen = to_iovecs(pieces, vectors);
     if (message.msg_iovlen == 0) {
         return {IoStatus::ok, 0};
     }
-    const ssize_t sent = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL);
-    return sent == 0 ? IoResult{IoStatus::blocked, 0} : from_errno(sent);
+    const IoResult result = from_errno(::sendmsg(descriptor_, &message, MSG_NOSIGNAL));
+    if (result.status != IoStatus::ok) {
+        writable_ = false;
+    }
+    return result.status == IoStatus::eof ? IoResult{IoStatus::blocked, 0} : result;
 }
 
 IoResult Socket::write_tls(std::span<const std::string_view> pieces) {
-    std::array<iovec, kMaxPieces> vectors;
+    [[clang::uninitialized]] Vectors vectors;
     const std::size_t count = to_iovecs(pieces, vectors);
     if (count == 0) {
         return {IoStatus::ok, 0};
     }
     const Step step = tls_->write(std::span(vectors.data(), count));
     write_wants_read_ = step.want == Want::read;
+    if (write_wants_read_) {
+        readable_ = false;
+    } else if (step.want == Want::write) {
+        writable_ = false;
+    }
     if (step.bytes > 0) {
         return {IoStatus::ok, step.bytes};
     }
@@ -211,83 +200,86 @@ IoResult Socket::write_tls(std::span<const std::string_view> pieces) {
     return {step.want == Want::none ? IoStatus::ok : IoStatus::failed, 0};
 }
 
+bool Socket::may_read() const {
+    return readable_ || hung_up_ || (tls_ != nullptr && tls_->has_pending());
+}
+
 bool Socket::ReadinessAwaiter::await_ready() const noexcept {
-    if (!socket.socket_.is_open()) {
+    if (!socket.is_open()) {
         return true;
     }
-    return direction == Direction::read && socket.tls_ != nullptr && socket.tls_->has_pending();
+    const bool for_reading = direction == Direction::read ? !socket.read_wants_write_
+                                                          : socket.write_wants_read_;
+    return for_reading ? socket.may_read() : socket.writable_;
 }
 
 void Socket::ReadinessAwaiter::await_suspend(std::coroutine_handle<> waiter) const {
     // TLS may need the other direction before this one can go on.
-    Direction wanted = direction;
-    if (direction == Direction::read && socket.read_wants_write_) {
-        wanted = Direction::write;
-    } else if (direction == Direction::write && socket.write_wants_read_) {
-        wanted = Direction::read;
-    }
-    auto& slot = socket.waits_->slot(wanted);
-    MILLRACE_ASSERT(!slot.waiter);
-    slot.waiter = waiter;
-    socket.arm(wanted);
+    const bool for_reading = direction == Direction::read ? !socket.read_wants_write_
+                                                          : socket.write_wants_read_;
+    auto& slot = for_reading ? socket.reader_ : socket.writer_;
+    MILLRACE_ASSERT(!slot);
+    slot = waiter;
 }
 
-void Socket::arm(Direction direction) {
-    auto& slot = waits_->slot(direction);
-    if (slot.armed) {
+void Socket::on_events(std::uint32_t events) {
+    hung_up_ = hung_up_ || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    const bool reads = (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    readable_ = readable_ || reads;
+    writable_ = writable_ || (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
+    // Either continuation may destroy this socket; only the target tells whether it did.
+    Target* const target = target_;
+    if (writable_ && writer_) {
+        std::exchange(writer_, nullptr).resume();
+        if (target->socket == nullptr) {
+            return;
+        }
+    }
+    if (!reads || !is_open()) {
         return;
     }
-    slot.armed = true;
-    ++waits_->references;
-    socket_.async_wait(direction == Direction::read ? TcpSocket::wait_read : TcpSocket::wait_write,
-                       Waits::Handler{waits_, direction});
-}
-
-void Socket::watch() {
-    if (socket_.is_open()) {
-        arm(Direction::read);
+    if (reader_) {
+        std::exchange(reader_, nullptr).resume();
+    } else if (listener_ != nullptr) {
+        listener_(listener_context_);
     }
 }
 
 void Socket::cancel() {
-    error_code ignored;
-    socket_.cancel(ignored);
+    if (!reader_ && !writer_) {
+        return;
+    }
+    // Not from here: the caller may be part of what the resumed coroutine destroys.
+    ++target_->posted;
+    loop_.post([target = target_, &poller = loop_.poller()] {
+        for (auto slot : {&Socket::reader_, &Socket::writer_}) {
+            if (target->socket != nullptr && target->socket->*slot) {
+                std::exchange(target->socket->*slot, nullptr).resume();
+            }
+        }
+        if (--target->posted == 0 && target->socket == nullptr) {
+            poller.retire(target);
+        }
+    });
 }
 
 void Socket::close(bool reset) {
-    if (!socket_.is_open()) {
+    if (descriptor_ < 0) {
         return;
     }
-    error_code ignored;
     if (reset) {
-        socket_.set_option(boost::asio::socket_base::linger(true, 0), ignored);
+        const linger now{1, 0};
+        ::setsockopt(descriptor_, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
     }
-    socket_.close(ignored);
+    ::close(std::exchange(descriptor_, -1));
+    cancel();
 }
 
 void Socket::shutdown_write() {
-    if (tls_ != nullptr && socket_.is_open()) {
+    if (tls_ != nullptr && is_open()) {
         tls_->shutdown();
     }
-    error_code ignored;
-    socket_.shutdown(boost::asio::socket_base::shutdown_send, ignored);
-}
-
-bool Socket::peer_closed() const {
-    tcp_info info{};
-    socklen_t size = sizeof(info);
-    auto& socket = const_cast<TcpSocket&>(socket_);
-    if (::getsockopt(socket.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) {
-        return true;
-    }
-    return info.tcpi_state != TCP_ESTABLISHED;
-}
-
-void ConnectAwaiter::await_suspend(std::coroutine_handle<> waiter) {
-    socket_.async_connect(endpoint_, [this, waiter](error_code error) {
-        error_ = error;
-        waiter.resume();
-    });
+    ::shutdown(descriptor_, SHUT_WR);
 }
 
 }  // namespace millrace::gateway

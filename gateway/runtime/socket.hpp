@@ -1,30 +1,26 @@
 // Socket: a connected TCP stream, plain or TLS, with non-blocking reads and writes and awaitable readiness.
 //
-// Reads and writes try the system call first and say `blocked` when there is nothing to do; only then does a coroutine
-// wait for readiness, without holding a buffer. At most one readiness wait per direction is outstanding. The read wait
-// may stay armed with no coroutine behind it: then readiness goes to the listener, which is how a client's hang-up
-// during its request and a byte on an idle pooled connection are noticed at no extra system call.
-// Lifetime: waits that are pending when the Socket is destroyed end without touching it; a coroutine that is waiting
-// must be resumed (cancel or close) before. Thread-safety: none; one worker.
+// Reads and writes try the system call and say `blocked` when there is nothing to do; only then does a coroutine wait,
+// without holding a buffer. While no coroutine waits, readiness to read goes to the listener, which is how a client's
+// hang-up during its request and a byte on an idle pooled connection are noticed.
+// Lifetime: a coroutine that waits must be resumed (cancel or close) before the Socket is destroyed.
+// Thread-safety: none; one worker.
 #pragma once
 
-#include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <coroutine>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
+#include <system_error>
 
 #include "gateway/runtime/task.hpp"
 
 namespace millrace::gateway {
 
+class Loop;
 class TlsSession;
-
-using TcpSocket = boost::asio::basic_stream_socket<boost::asio::ip::tcp,
-                                                   boost::asio::io_context::executor_type>;
 
 enum class IoStatus : std::uint8_t {
     ok,
@@ -41,15 +37,20 @@ struct IoResult {
 class Socket {
 public:
     using Listener = void (*)(void* context);
-    struct Waits;  // outlives the Socket while a wait is outstanding
 
-    explicit Socket(TcpSocket socket);
+    /// Takes over a non-blocking descriptor.
+    Socket(Loop& loop, int descriptor);
+    /// A new socket for connect().
+    Socket(Loop& loop, const boost::asio::ip::tcp& protocol);
     Socket(const Socket&) = delete;
     Socket& operator=(const Socket&) = delete;
     ~Socket();
 
-    /// Awaits the handshake over `session`; false when it failed or the wait was ended. Afterwards reads
-    /// and writes go through it.
+    /// Awaits the connection; `operation_canceled` after cancel() or close().
+    Task<std::error_code> connect(boost::asio::ip::tcp::endpoint where);
+
+    /// Awaits the handshake over `session`; false when it failed or the wait was ended. Afterwards
+    /// reads and writes go through it.
     Task<bool> handshake(std::unique_ptr<TlsSession> session);
     TlsSession* tls() { return tls_.get(); }
 
@@ -63,29 +64,28 @@ public:
     /// Awaitable; resumes when a write would make progress, or after cancel() or close().
     auto writable() { return ReadinessAwaiter{*this, Direction::write}; }
 
-    /// Who is told when the socket becomes readable while no coroutine waits for it.
+    /// Who is told when the socket becomes readable while no coroutine waits for that.
     void set_listener(Listener listener, void* context) {
         listener_ = listener;
         listener_context_ = context;
     }
-    /// Makes sure that a read wait is outstanding.
-    void watch();
+    /// A read would make progress, as far as is known.
+    bool may_read() const;
+    /// The peer has sent FIN or RST; bytes before it may be left to read.
+    bool peer_closed() const { return hung_up_; }
 
-    /// Ends all waits; the connection stays usable.
+    /// Ends all waits, on the loop's next turn; the connection stays usable.
     void cancel();
     /// Ends all waits and the connection. With `reset` the peer gets RST instead of FIN.
     void close(bool reset = false);
     /// FIN after what was written.
     void shutdown_write();
-    bool is_open() const { return socket_.is_open(); }
-    /// Whether the peer has sent FIN, without reading (TCP_INFO); for a connection that must not be read further.
-    bool peer_closed() const;
-
-    TcpSocket& raw() { return socket_; }
+    bool is_open() const { return descriptor_ >= 0; }
+    int native() const { return descriptor_; }
 
 private:
-    friend struct Waits;
     enum class Direction : std::uint8_t { read, write };
+    struct Target;
 
     struct ReadinessAwaiter {
         Socket& socket;
@@ -95,32 +95,23 @@ private:
         void await_resume() const noexcept {}
     };
 
-    void arm(Direction direction);
+    void on_events(std::uint32_t events);
     IoResult read_tls(char* data, std::size_t size);
     IoResult write_tls(std::span<const std::string_view> pieces);
 
-    TcpSocket socket_;
-    Waits* waits_;
+    Loop& loop_;
+    int descriptor_;
+    Target* target_;
     std::unique_ptr<TlsSession> tls_;
-    bool read_wants_write_ = false;  // TLS: the read side waits for room to write, or
-    bool write_wants_read_ = false;  // the write side for bytes to read
     Listener listener_ = nullptr;
     void* listener_context_ = nullptr;
-};
-
-/// Awaitable connect: resumes with the error code; ended by Socket::close or cancel.
-class ConnectAwaiter {
-public:
-    ConnectAwaiter(TcpSocket& socket, const boost::asio::ip::tcp::endpoint& endpoint)
-        : socket_(socket), endpoint_(endpoint) {}
-    bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<> waiter);
-    boost::system::error_code await_resume() const noexcept { return error_; }
-
-private:
-    TcpSocket& socket_;
-    const boost::asio::ip::tcp::endpoint& endpoint_;
-    boost::system::error_code error_;
+    std::coroutine_handle<> reader_;
+    std::coroutine_handle<> writer_;
+    bool readable_ = false;  // what the last event or system call said
+    bool writable_ = false;
+    bool hung_up_ = false;
+    bool read_wants_write_ = false;  // TLS: the read side waits for room to write, or
+    bool write_wants_read_ = false;  // the write side for bytes to read
 };
 
 }  // namespace millrace::gateway

@@ -3,32 +3,20 @@
 #include <utility>
 
 namespace millrace::gateway {
-namespace {
-
-/// How often a connection that cannot be read further is asked whether its peer has left.
-constexpr Duration kHangupPoll = std::chrono::milliseconds(50);
-
-}  // namespace
-
-Client::Client(Loop& on, TcpSocket raw, std::string from)
+Client::Client(Loop& on, int descriptor, std::string from)
     : loop(on),
-      socket(std::move(raw)),
+      socket(on, descriptor),
       address(std::move(from)),
       timer_([](void* self) { static_cast<Client*>(self)->on_timer(); }, this) {
     socket.set_listener([](void* self) { static_cast<Client*>(self)->on_readable(); }, this);
 }
 
 void Client::on_timer() {
-    if (polling_) {
-        poll_for_hangup();
-        return;
-    }
     timed_out_ = true;
     socket.cancel();
 }
 
 Task<WaitResult> Client::wait_readable(Instant deadline) {
-    polling_ = false;
     timed_out_ = false;
     loop.arm(timer_, deadline);
     co_await socket.readable();
@@ -59,8 +47,7 @@ Task<bool> Client::write_all(Pieces pieces, Duration stall, ByteBudget& budget) 
             abort.fire(AbortReason::client_stalled);
             co_return false;
         }
-        polling_ = false;
-        timed_out_ = false;
+            timed_out_ = false;
         loop.arm(timer_, loop.now() + stall);
         co_await socket.writable();
         timer_.disarm();
@@ -75,56 +62,42 @@ Task<bool> Client::write_all(Pieces pieces, Duration stall, ByteBudget& budget) 
 void Client::watch() {
     watching_ = true;
     timer_.disarm();
-    socket.watch();
+    if (socket.may_read()) {
+        on_readable();
+    }
 }
 
 void Client::stop_watching() {
     watching_ = false;
-    polling_ = false;
     timer_.disarm();
 }
 
 void Client::on_readable() {
-    if (!watching_) {
-        return;
-    }
-    if (!ahead) {
-        ahead = loop.buffers().get(kAhead);
-    }
-    const IoResult got = socket.read_some(ahead.tail(), ahead.room());
-    switch (got.status) {
-        case IoStatus::ok:
-            ahead.commit(got.bytes);
-            if (ahead.room() == 0) {
-                polling_ = true;
-                poll_for_hangup();
-                return;
+    while (watching_ && socket.may_read()) {
+        if (!ahead) {
+            ahead = loop.buffers().get(kAhead);
+        }
+        if (ahead.room() == 0) {
+            // What is behind the full buffer stays with the kernel; only the hang-up counts.
+            if (socket.peer_closed()) {
+                watching_ = false;
+                abort.fire(AbortReason::client_closed);
             }
-            break;
-        case IoStatus::blocked:
-            if (ahead.size() == 0) {
-                ahead.release();
-            }
-            break;
-        case IoStatus::eof:
-        case IoStatus::failed:
+            return;
+        }
+        const IoResult got = socket.read_some(ahead.tail(), ahead.room());
+        ahead.commit(got.bytes);
+        if (ahead.size() == 0) {
+            ahead.release();
+        }
+        if (got.status == IoStatus::eof || got.status == IoStatus::failed) {
             watching_ = false;
             abort.fire(AbortReason::client_closed);
+        }
+        if (got.status != IoStatus::ok) {
             return;
+        }
     }
-    socket.watch();
-}
-
-void Client::poll_for_hangup() {
-    if (!watching_) {
-        return;
-    }
-    if (!socket.is_open() || socket.peer_closed()) {
-        watching_ = false;
-        abort.fire(AbortReason::client_closed);
-        return;
-    }
-    loop.arm(timer_, loop.now() + kHangupPoll);
 }
 
 void Client::close(bool reset) {
@@ -148,8 +121,7 @@ Task<void> Client::linger(Duration limit) {
         }
         if (got.status == IoStatus::blocked) {
             discarded.release();
-            polling_ = false;
-            timed_out_ = false;
+                    timed_out_ = false;
             loop.arm(timer_, deadline);
             co_await socket.readable();
             if (timed_out_) {

@@ -31,7 +31,7 @@ public:
     static constexpr std::size_t kFirstRead = std::size_t{16} * 1024;
     static constexpr std::size_t kAhead = std::size_t{16} * 1024;
 
-    Client(Loop& loop, TcpSocket raw, std::string address);
+    Client(Loop& loop, int descriptor, std::string address);
     Client(const Client&) = delete;
     Client& operator=(const Client&) = delete;
     ~Client() = default;
@@ -62,12 +62,10 @@ public:
 private:
     void on_timer();
     void on_readable();
-    void poll_for_hangup();
 
     Timer timer_;
     bool timed_out_ = false;
     bool watching_ = false;
-    bool polling_ = false;
 };
 
 }  // namespace millrace::gateway

@@ -19,8 +19,8 @@ constexpr Duration kLinger = std::chrono::seconds(1);
 
 }  // namespace
 
-Session::Session(Worker& worker, TcpSocket raw, std::string address)
-    : worker_(worker), client_(worker.loop(), std::move(raw), std::move(address)) {}
+Session::Session(Worker& worker, int descriptor, std::string address)
+    : worker_(worker), client_(worker.loop(), descriptor, std::move(address)) {}
 
 Task<void> Session::run() {
     auto snapshot = worker_.snapshot();
@@ -60,7 +60,7 @@ Task<bool> Session::handshake(const Snapshot& snapshot) {
     } deadline{&client_};
     worker_.loop().arm(deadline.timer,
                        worker_.loop().now() + snapshot.config().client_timeouts.handshake);
-    auto session = std::make_unique<TlsSession>(*snapshot.tls, client_.socket.raw().native_handle());
+    auto session = std::make_unique<TlsSession>(*snapshot.tls, client_.socket.native());
     const bool secure = co_await client_.socket.handshake(std::move(session));
     if (!secure) {
         count(deadline.passed ? HandshakeResult::timeout : HandshakeResult::failed);

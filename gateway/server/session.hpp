@@ -20,7 +20,7 @@ class Worker;
 
 class Session {
 public:
-    Session(Worker& worker, TcpSocket raw, std::string address);
+    Session(Worker& worker, int descriptor, std::string address);
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 

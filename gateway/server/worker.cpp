@@ -1,9 +1,9 @@
 #include "gateway/server/worker.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include <boost/asio/ip/tcp.hpp>
 #include <exception>
 #include <utility>
 
@@ -11,11 +11,9 @@
 
 namespace millrace::gateway {
 
-using boost::asio::ip::tcp;
-
 struct Worker::Held {
-    Held(Worker& worker, TcpSocket raw, std::string address, std::function<void()> closed)
-        : session(worker, std::move(raw), std::move(address)), on_closed(std::move(closed)) {}
+    Held(Worker& worker, int descriptor, std::string address, std::function<void()> closed)
+        : session(worker, descriptor, std::move(address)), on_closed(std::move(closed)) {}
 
     Session session;
     std::function<void()> on_closed;
@@ -33,8 +31,19 @@ Worker::Worker(std::size_t index, const SharedServices& shared, metrics::Slot& s
 Worker::~Worker() {
     stop();
     join();
-    // Waits that never ended die with the loop; sessions go first, while it is still there.
-    sessions_.clear();
+    // Whoever still waits is resumed once more, to find its connection closed; a few turns see them all out.
+    constexpr int kTurns = 100;
+    for (const auto& [session, held] : sessions_) {
+        session->abort_request();
+        session->close();
+    }
+    for (int i = 0; i < kTurns && !sessions_.empty(); ++i) {
+        loop_.context().restart();
+        loop_.context().poll();
+    }
+    for (auto& [session, held] : sessions_) {
+        static_cast<void>(held.release());  // a coroutine still refers to it; the process is about to end
+    }
     upstreams_.clear();
 }
 
@@ -45,21 +54,9 @@ void Worker::start() {
 void Worker::adopt(int descriptor, std::string address, std::function<void()> on_closed) {
     connections_.fetch_add(1, std::memory_order_relaxed);
     loop_.post([this, descriptor, address = std::move(address), on_closed = std::move(on_closed)]() mutable {
-        sockaddr_storage name{};
-        socklen_t size = sizeof(name);
-        const bool known = ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&name), &size) == 0;
-        TcpSocket raw(loop_.context());
-        boost::system::error_code error;
-        raw.assign(name.ss_family == AF_INET6 ? tcp::v6() : tcp::v4(), descriptor, error);
-        if (!known || error) {
-            ::close(descriptor);
-            connections_.fetch_sub(1, std::memory_order_relaxed);
-            on_closed();
-            return;
-        }
-        raw.set_option(tcp::no_delay(true), error);
-        raw.non_blocking(true, error);
-        auto held = std::make_unique<Held>(*this, std::move(raw), std::move(address), std::move(on_closed));
+        const int on = 1;
+        ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        auto held = std::make_unique<Held>(*this, descriptor, std::move(address), std::move(on_closed));
         auto& session = held->session;
         slot_.process().connections_opened.add();
         sessions_.emplace(&session, std::move(held));

@@ -124,24 +124,18 @@ Task<Result<void>> Attempt::open(const routing::EndpointState& endpoint,
     }
     const tcp::endpoint where(address, endpoint.address.port);
     arm(loop_.now() + options_.timeouts.connect, Errc::upstream_connect_timeout);
-    connection_ = std::make_unique<Connection>(TcpSocket(loop_.context()));
-    auto& raw = connection_->socket.raw();
-    raw.open(where.protocol(), error);
-    if (!error) {
-        raw.set_option(tcp::no_delay(true), error);
-        error = co_await ConnectAwaiter(raw, where);
-    }
+    connection_ = std::make_unique<Connection>(loop_, where.protocol());
+    const std::error_code failed = co_await connection_->socket.connect(where);
     if (interrupt_ != Interrupt::none) {
         co_return std::unexpected(interrupted());
     }
-    if (error) {
+    if (failed) {
         co_return upstream_failure(Errc::upstream_connect_failed,
-                                   "The backend could not be connected: " + error.message() + ".");
+                                   "The backend could not be connected: " + failed.message() + ".");
     }
-    raw.non_blocking(true, error);
     if (endpoint.address.https) {
         auto session = std::make_unique<TlsSession>(
-            *backend.tls, raw.native_handle(),
+            *backend.tls, connection_->socket.native(),
             endpoint.address.name.empty() ? endpoint.address.host : endpoint.address.name);
         connection_->tls = backend.tls;
         const bool secure = co_await connection_->socket.handshake(std::move(session));
@@ -176,20 +170,13 @@ Task<Result<void>> Attempt::send(Pieces pieces) {
             break;  // it may have answered before it hung up: read_head() finds out
         }
         // A backend that answers early stops reading; the answer ends the wait.
-        socket.set_listener(
-            [](void* context) {
-                auto* self = static_cast<Attempt*>(context);
-                self->read_full_ = true;
-                self->connection_->socket.cancel();
-            },
-            this);
-        socket.watch();
+        socket.set_listener([](void* self) { static_cast<Socket*>(self)->cancel(); }, &socket);
         co_await socket.writable();
         socket.set_listener(nullptr, nullptr);
         if (interrupt_ != Interrupt::none) {
             co_return std::unexpected(interrupted());
         }
-        if (read_full_) {
+        if (socket.may_read()) {
             break;
         }
     }
@@ -201,7 +188,7 @@ Task<Result<void>> Attempt::send(Pieces pieces) {
 Task<Result<void>> Attempt::fill() {
     auto& socket = connection_->socket;
     for (;;) {
-        if (!read_full_) {
+        if (!socket.may_read()) {
             if (in_.size() == 0) {
                 in_.release();
             }
@@ -214,7 +201,6 @@ Task<Result<void>> Attempt::fill() {
             in_ = loop_.buffers().get(kReadSize);
         }
         const IoResult got = socket.read_some(in_.tail(), in_.room());
-        read_full_ = got.bytes == in_.room();
         switch (got.status) {
             case IoStatus::ok:
                 in_.commit(got.bytes);

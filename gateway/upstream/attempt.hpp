@@ -116,7 +116,6 @@ private:
     Interrupt interrupt_ = Interrupt::none;
     bool reused_ = false;
     bool sent_whole_ = false;
-    bool read_full_ = false;  // the last read filled the buffer, so more is likely there
     bool saw_eof_ = false;
     bool awaiting_content_ = true;
     std::optional<Error> broken_;  // found behind pieces that are delivered first

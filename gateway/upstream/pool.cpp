@@ -36,12 +36,11 @@ std::unique_ptr<Connection> UpstreamPool::take(std::uint64_t generation,
 void UpstreamPool::put(std::unique_ptr<Connection> connection, std::size_t max_idle,
                        Duration idle_timeout) {
     auto& kept = idle_[connection->generation];
-    if (kept.size() >= max_idle) {
+    if (kept.size() >= max_idle || connection->socket.may_read()) {
         return;
     }
     connection->pool = this;
     connection->socket.set_listener(&Connection::evict, connection.get());
-    connection->socket.watch();
     loop_.arm(connection->idle, loop_.now() + idle_timeout);
     kept.push_back(std::move(connection));
 }

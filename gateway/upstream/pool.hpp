@@ -25,7 +25,7 @@ class UpstreamPool;
 
 /// One TCP or TLS connection to one endpoint. Owned by the pool while idle and by an attempt while in use.
 struct Connection {
-    explicit Connection(TcpSocket raw) : socket(std::move(raw)) {}
+    Connection(Loop& loop, const boost::asio::ip::tcp& protocol) : socket(loop, protocol) {}
 
     Socket socket;
     http1::ResponseParser parser;

@@ -64,22 +64,18 @@ TEST_P(Abort, IsFeltByTheBackendWithin100Milliseconds) {
 }
 
 std::vector<AbortCase> abort_cases() {
-    auto role = chat_chunk("");
-    role["choices"][0]["delta"]["role"] = "assistant";
-    const auto head = stream_head();
-    const auto first = head + chunk(event(role));
-    const auto token = first + chunk(event(chat_chunk("t0 ")));
+    const StreamStart start;
     return {
         {"WaitingHeadReset", false, "", "", Leave::reset},
         {"WaitingHeadClose", false, "", "", Leave::close},
         {"WaitingHeadHalfClose", false, "", "", Leave::half_close},
         {"WaitingHeadOfStreamClose", true, "", "", Leave::close},
-        {"BeforeFirstEventClose", true, head, "", Leave::close},
-        {"BeforeFirstTokenReset", true, first, "assistant", Leave::reset},
-        {"BeforeFirstTokenClose", true, first, "assistant", Leave::close},
-        {"MidStreamReset", true, token, "t0 ", Leave::reset},
-        {"MidStreamClose", true, token, "t0 ", Leave::close},
-        {"MidStreamHalfClose", true, token, "t0 ", Leave::half_close},
+        {"BeforeFirstEventClose", true, start.head, "", Leave::close},
+        {"BeforeFirstTokenReset", true, start.role, "assistant", Leave::reset},
+        {"BeforeFirstTokenClose", true, start.role, "assistant", Leave::close},
+        {"MidStreamReset", true, start.token, "t0 ", Leave::reset},
+        {"MidStreamClose", true, start.token, "t0 ", Leave::close},
+        {"MidStreamHalfClose", true, start.token, "t0 ", Leave::half_close},
         {"MidBodyClose", false, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc", "",
          Leave::close},
     };
@@ -89,15 +85,9 @@ INSTANTIATE_TEST_SUITE_P(Phases, Abort, testing::ValuesIn(abort_cases()),
                          [](const auto& info) { return info.param.name; });
 
 TEST(AbortWhileConnecting, LeavesNothingBehind) {
-    // A full accept queue of a listener that never accepts: the gateway stays in connect.
-    const Fd listener = listen_on(0, 0);
-    std::vector<Fd> fill;
-    for (int i = 0; i < 4; ++i) {
-        fill.push_back(begin_connect(loopback(), local_port(listener)));
-    }
+    const NeverAccepting backend;
     const GatewayProcess gateway(
-        {.document = one_model("http://" + loopback() + ':' + std::to_string(local_port(listener)),
-                               "timeouts: {connect: 30s}")});
+        {.document = one_model(backend.url(), "timeouts: {connect: 30s}")});
     RawClient client(gateway.port());
     client.send(post(kChat, chat("m1"), {{"x-request-id", "connecting-1"}}));
     ASSERT_TRUE(

@@ -84,7 +84,7 @@ INSTANTIATE_TEST_SUITE_P(
         RefusalCase{
             "ContentType",
             request("POST", "/v1/audio/transcriptions", {{"Content-Type", "text/xml"}}, "{}"), 415,
-            "unsupported_media_type", "text/xml"},
+            "unsupported_media_type", "multipart/form-data"},
         RefusalCase{"Expectation", post(kChat, chat("m1"), {{"Expect", "the-impossible"}}), 417,
                     "unsupported_expectation", "100-continue"},
         RefusalCase{"Underscore", request("GET", "/v1/models", {{"x_model_id", "m1"}}), 400,

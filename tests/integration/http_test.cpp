@@ -150,11 +150,9 @@ TEST(Http, AnswersHeadWithoutABody) {
 TEST(Http, RelaysTheAnswerToHeadWithItsLengthAndWithoutItsBody) {
     const ScriptedBackend backend(ScriptedBackend::always(
         "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nx-from: backend\r\n\r\n"));
-    const GatewayProcess gateway({.document = "backends: {p: {endpoints: {static: [\"" +
-                                              backend.url() +
-                                              "\"]}}}\nroutes: {manifests: [r.yaml]}\n",
-                                  .workers = 1,
-                                  .files = {{"r.yaml", catch_all_route("p")}}});
+    auto options = forward_everything(backend.url());
+    options.workers = 1;
+    const GatewayProcess gateway(options);
     RawClient client(gateway.port());
     client.expect_no_body(true);
     for (int i = 0; i < 3; ++i) {

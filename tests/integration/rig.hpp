@@ -69,6 +69,14 @@ inline std::vector<std::string> chat_events(int tokens = 3, bool usage = true) {
     return events;
 }
 
+/// Beginnings of a streamed answer: its head, then also the role chunk, then also one content token
+/// `t0 `.
+struct StreamStart {
+    std::string head = stream_head();
+    std::string role = head + chunk(chat_events(0, false).front());
+    std::string token = role + chunk(event(chat_chunk("t0 ")));
+};
+
 /// The same as a whole chunked response.
 inline std::string chat_stream(int tokens = 3, bool usage = true) {
     std::string bytes = stream_head();

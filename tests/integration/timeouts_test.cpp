@@ -54,34 +54,25 @@ TEST_P(UpstreamTimeout, EndsTheRequestWithItsNameAndFreesTheBackend) {
 }
 
 std::vector<UpstreamCase> upstream_cases() {
-    auto role = chat_chunk("");
-    role["choices"][0]["delta"]["role"] = "assistant";
-    const auto head = stream_head();
-    const auto first = head + chunk(event(role));
-    const auto token = first + chunk(event(chat_chunk("t0 ")));
-    return {
-        {"FirstByte", "first_byte: 400ms", false, "", "first_byte_timeout", false},
-        {"FirstByteOfStream", "first_byte: 400ms", true, "", "first_byte_timeout", false},
-        {"FirstTokenBeforeAnyEvent", "first_token: 400ms", true, head, "first_token_timeout",
-         false},
-        {"FirstTokenAfterTheRole", "first_token: 400ms", true, first, "first_token_timeout", true},
-        {"IdleInAStream", "idle: 400ms", true, token, "idle_timeout", true},
-        {"Total", "total: 400ms", true, token, "total_timeout", true},
-        {"TotalBeforeTheHead", "total: 400ms", false, "", "total_timeout", false}};
+    const StreamStart start;
+    return {{"FirstByte", "first_byte: 400ms", false, "", "first_byte_timeout", false},
+            {"FirstByteOfStream", "first_byte: 400ms", true, "", "first_byte_timeout", false},
+            {"FirstTokenBeforeAnyEvent", "first_token: 400ms", true, start.head,
+             "first_token_timeout", false},
+            {"FirstTokenAfterTheRole", "first_token: 400ms", true, start.role,
+             "first_token_timeout", true},
+            {"IdleInAStream", "idle: 400ms", true, start.token, "idle_timeout", true},
+            {"Total", "total: 400ms", true, start.token, "total_timeout", true},
+            {"TotalBeforeTheHead", "total: 400ms", false, "", "total_timeout", false}};
 }
 
 INSTANTIATE_TEST_SUITE_P(All, UpstreamTimeout, testing::ValuesIn(upstream_cases()),
                          [](const auto& info) { return info.param.name; });
 
 TEST(Timeouts, ConnectIsItsOwn) {
-    const Fd listener = listen_on(0, 0);
-    std::vector<Fd> fill;
-    for (int i = 0; i < 4; ++i) {
-        fill.push_back(begin_connect(loopback(), local_port(listener)));
-    }
+    const NeverAccepting backend;
     const GatewayProcess gateway(
-        {.document = one_model("http://" + loopback() + ':' + std::to_string(local_port(listener)),
-                               "timeouts: {connect: 400ms}")});
+        {.document = one_model(backend.url(), "timeouts: {connect: 400ms}")});
     const auto started = std::chrono::steady_clock::now();
     const auto answer = call(gateway.port(), post(kChat, chat("m1")));
     EXPECT_LE(since(started), 5s);
@@ -131,12 +122,10 @@ TEST(Timeouts, ACommentIsNotAFirstToken) {
 
 TEST(Timeouts, OfARouteRuleCountForItsRequests) {
     const ScriptedBackend backend(silent_after(""));
-    auto manifest = catch_all_route("p");
+    auto options = forward_everything(backend.url());
+    auto& manifest = options.files.front().second;
     manifest.insert(manifest.find("      backendRefs"), "      timeouts: {request: 400ms}\n");
-    const GatewayProcess gateway({.document = "backends: {p: {endpoints: {static: [\"" +
-                                              backend.url() +
-                                              "\"]}}}\nroutes: {manifests: [r.yaml]}\n",
-                                  .files = {{"r.yaml", manifest}}});
+    const GatewayProcess gateway(options);
     EXPECT_EQ(get(gateway.port(), "/anything").status(), 504);
 }
 

@@ -42,12 +42,21 @@ install_node() {
 }
 key_of() { cat "$@" | sha256sum | cut -d' ' -f1; }
 
+# Below the ephemeral range, so that no outgoing connection takes a port between here and its use.
 read -r sim_port data_port metrics_port admin_port dead_port < <(python3 - <<'PY'
+import random
 import socket
-sockets = [socket.socket() for _ in range(5)]
-for one in sockets:
-    one.bind(("127.0.0.1", 0))
-print(*(one.getsockname()[1] for one in sockets))
+free = []
+while len(free) < 5:
+    with socket.socket() as probe:
+        port = random.randrange(10_000, 30_000)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        if port not in free:
+            free.append(port)
+print(*free)
 PY
 )
 
@@ -69,16 +78,19 @@ YAML
 pids+=($!)
 "$build/bin/millrace" serve -c "$work/millrace.yaml" >"$work/millrace.log" 2>&1 &
 pids+=($!)
-ready=
-for _ in $(seq 1 200); do
-    curl -fsS -o /dev/null --max-time 1 "http://127.0.0.1:$metrics_port/readyz" 2>/dev/null && ready=1 && break
-    sleep 0.05
-done
-if [ -z "$ready" ]; then
-    echo "CASE failed sdk.start the gateway or the simulated backend did not become ready" | tee -a "$log"
-    cat "$work/millrace.log" "$work/sim.log"
+# wait_for NAME URL: until it answers 200.
+wait_for() {
+    local name=$1 url=$2
+    for _ in $(seq 1 200); do
+        curl -fsS -o /dev/null --max-time 1 "$url" 2>/dev/null && return 0
+        sleep 0.05
+    done
+    echo "CASE failed sdk.start $name did not become ready" | tee -a "$log"
+    cat "$work/$name.log"
     exit 1
-fi
+}
+wait_for sim "http://127.0.0.1:$sim_port/health"
+wait_for millrace "http://127.0.0.1:$metrics_port/readyz"
 
 # A driver that dies before its last case counts as one failed case.
 run_driver() {  # run_driver NAME COMMAND…

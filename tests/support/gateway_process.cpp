@@ -158,6 +158,14 @@ std::string one_model(const std::string& url, std::string_view backend_extra,
     return text;
 }
 
+GatewayOptions forward_everything(const std::string& url, std::string_view backend_extra,
+                                  std::string_view document) {
+    return {.document = "backends:\n  origin: {" +
+                        joined("endpoints: {static: [\"" + url + "\"]}", backend_extra) +
+                        "}\nroutes: {manifests: [route.yaml]}\n" + std::string(document),
+            .files = {{"route.yaml", catch_all_route("origin")}}};
+}
+
 std::string catch_all_route(std::string_view backend) {
     return "apiVersion: gateway.networking.k8s.io/v1\n"
            "kind: HTTPRoute\n"

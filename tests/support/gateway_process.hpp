@@ -96,6 +96,10 @@ private:
 std::string one_model(const std::string& url, std::string_view backend_extra = {},
                       std::string_view model_extra = {}, std::string_view name = "m1");
 
+/// Options of a gateway that forwards every path to `url` by an HTTPRoute.
+GatewayOptions forward_everything(const std::string& url, std::string_view backend_extra = {},
+                                  std::string_view document = {});
+
 /// An HTTPRoute manifest for every path (PathPrefix /) to the backend with that name.
 std::string catch_all_route(std::string_view backend);
 

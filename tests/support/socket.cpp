@@ -155,6 +155,16 @@ bool write_all(const Fd& socket, std::string_view bytes, const Deadline& deadlin
     return true;
 }
 
+NeverAccepting::NeverAccepting() : listener_(listen_on(0, 0)) {
+    for (int i = 0; i < 4; ++i) {
+        queue_.push_back(begin_connect(loopback(), local_port(listener_)));
+    }
+}
+
+std::string NeverAccepting::url() const {
+    return "http://" + loopback() + ':' + std::to_string(local_port(listener_));
+}
+
 void reset_connection(Fd& socket) {
     const linger now{1, 0};
     ::setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "tests/support/deadline.hpp"
 
@@ -63,6 +64,18 @@ ReadOutcome read_some(const Fd& socket, std::string& into, const Deadline& deadl
 
 /// Writes everything; false on error or when the deadline passes first.
 bool write_all(const Fd& socket, std::string_view bytes, const Deadline& deadline);
+
+/// A listener that never accepts and whose queue is full, so that connecting to it neither succeeds
+/// nor fails.
+class NeverAccepting {
+public:
+    NeverAccepting();
+    std::string url() const;
+
+private:
+    Fd listener_;
+    std::vector<Fd> queue_;
+};
 
 /// Ends the connection with RST instead of FIN.
 void reset_connection(Fd& socket);

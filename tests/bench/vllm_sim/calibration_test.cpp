@@ -47,6 +47,15 @@ TEST(Calibration, RecoversAnExactModelInBothDialects) {
     }
 }
 
+TEST(Calibration, OneGenerationThatEndedEarlyDoesNotChangeTheUnits) {
+    // Per-token times in ms, but the whole took hardly longer than one token.
+    const std::string csv = exact_rows(false) + "m,a100,128,1,128,0,0,32.8,8.442,42,2\n";
+    const auto fitted = calibrate(csv, {"f", "m", "a100", 2});
+    ASSERT_TRUE(fitted);
+    EXPECT_EQ(fitted->rows, 10);
+    EXPECT_NEAR(fitted->cost.base_ms, 8, 0.02);
+}
+
 TEST(Calibration, NeverFitsNegativeCosts) {
     std::string csv(kHeader);
     // Decode gets faster with the batch: no linear model with positive costs says that.

@@ -23,12 +23,9 @@ class WireRequests : public testing::TestWithParam<std::tuple<CorpusCase, Delive
 protected:
     static void SetUpTestSuite() {
         backend_ = std::make_unique<ScriptedBackend>(ScriptedBackend::always(response(200, "ok")));
-        gateway_ = std::make_unique<GatewayProcess>(GatewayOptions{
-            .document = "backends:\n  origin: {endpoints: {static: [\"" + backend_->url() +
-                        "\"]}}\nroutes: {manifests: [route.yaml]}\n"
-                        // A body that never ends is given up soon, yet slow machines may be slow.
-                        "client_timeouts: {body_grace: 2s, header: 5s}\n",
-            .files = {{"route.yaml", catch_all_route("origin")}}});
+        // A body that never ends is given up soon, yet slow machines may be slow.
+        gateway_ = std::make_unique<GatewayProcess>(forward_everything(
+            backend_->url(), {}, "client_timeouts: {body_grace: 2s, header: 5s}\n"));
     }
     static void TearDownTestSuite() {
         gateway_.reset();

@@ -39,12 +39,11 @@ protected:
         }
         backend_ = std::make_unique<ScriptedBackend>(
             [cases](BackendConnection& connection) { play_corpus(cases, connection); });
-        gateway_ = std::make_unique<GatewayProcess>(GatewayOptions{
-            .document = "backends:\n  origin: {endpoints: {static: [\"" + backend_->url() +
-                        "\"]}, idle_timeout: 60s, timeouts: {idle: 3s}}\n"
-                        "routes: {manifests: [route.yaml]}\n",
-            .workers = 1,
-            .files = {{"route.yaml", catch_all_route("origin")}}});
+        // One worker, so that a kept connection is met again.
+        auto options =
+            forward_everything(backend_->url(), "idle_timeout: 60s, timeouts: {idle: 3s}");
+        options.workers = 1;
+        gateway_ = std::make_unique<GatewayProcess>(std::move(options));
     }
     static void TearDownTestSuite() {
         gateway_.reset();

@@ -247,10 +247,11 @@ TEST_F(ControlServerTest, NeedsItsTokenForEverything) {
                               "X-Api-Key: s3cret\r\n"}) {
         for (const char* target : {"/hello", "/nothing"}) {
             RawClient client(port);
-            const auto response = client
-                                      .send("GET " + std::string(target) +
-                                            " HTTP/1.1\r\nHost: x\r\n" + field + "\r\n")
-                                      .rest();
+            const auto response =
+                client
+                    .send("GET " + std::string(target) +
+                          " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + field + "\r\n")
+                    .rest();
             EXPECT_TRUE(response.starts_with("HTTP/1.1 401")) << field << response;
             EXPECT_THAT(response, HasSubstr("www-authenticate: Bearer"));
             EXPECT_FALSE(response.contains("s3cret"));

@@ -176,6 +176,14 @@ TEST_F(TlsSessionTest, VerifiesTheNameOfTheServer) {
     }
 }
 
+TEST_F(TlsSessionTest, NeverTakesACommonNameForTheServersName) {
+    const auto old_style = authority.issue({.common_name = "gateway.test"});
+    listener = listener_tls(old_style);
+    const auto pair = connect();
+    EXPECT_FALSE(pair->good());
+    EXPECT_THAT(pair->client->failure(), HasSubstr("mismatch"));
+}
+
 TEST_F(TlsSessionTest, RefusesAServerOfAnotherAuthorityAndAnExpiredOne) {
     CertificateAuthority other("Another CA");
     upstream.ca = other.file();
