@@ -17,7 +17,7 @@
 namespace millrace::metrics {
 
 /// Upper bound of ids of one kind; the registry's own caps lie below it.
-inline constexpr std::size_t kMaxIds = 4096;
+inline constexpr std::size_t kMaxIds = 16384;
 
 template <class T, std::size_t kPerChunk = 16>
 class Chunked {

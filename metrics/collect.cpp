@@ -38,7 +38,6 @@ std::vector<prometheus::MetricFamily> Collector::run() {
         models();
         tenants();
         backends();
-        routes();
         process();
     }
     callbacks();
@@ -205,17 +204,6 @@ void Collector::backends() {
     }
 }
 
-void Collector::routes() {
-    for (std::uint32_t i = 0; i < registry_.routes_.list.size(); ++i) {
-        const auto count =
-            sum([i](const Slot& slot) { return slot.route(RouteId{i}).zero_weight.value(); });
-        if (i != 0 || count != 0) {
-            value(Series::route_zero_weight_total, {registry_.routes_.list[i].name},
-                  as_double(count));
-        }
-    }
-}
-
 void Collector::process() {
     for (std::size_t code = 0; code < static_cast<std::size_t>(Errc::kErrcCount); ++code) {
         value(Series::refusals_total, {std::string(to_string(static_cast<Errc>(code)))},
@@ -235,15 +223,10 @@ void Collector::process() {
           as_double(sum([](const Slot& s) { return s.process().events_unread.value(); })));
     value(Series::series_dropped_total, {}, as_double(registry_.dropped_));
     value(Series::build_info, {registry_.options_.version}, 1);
-    for (std::size_t i = 0; i < registry_.slots_.size(); ++i) {
+    for (std::size_t i = 0; i < registry_.options_.workers; ++i) {
         histogram(Series::event_loop_lag_seconds, {std::to_string(i)},
                   std::span(registry_.slots_).subspan(i, 1),
                   [](const Slot& slot) -> const auto& { return slot.process().loop_lag; });
-        // Slots of threads without an event loop never observe anything and get no series.
-        auto& shown = families_[static_cast<std::size_t>(Series::event_loop_lag_seconds)].metric;
-        if (shown.back().histogram.sample_count == 0) {
-            shown.pop_back();
-        }
     }
 }
 

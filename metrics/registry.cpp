@@ -30,10 +30,11 @@ void GaugeHandle::reset() noexcept {
 }
 
 Registry::Registry(std::size_t slots, RegistryOptions options) : options_(std::move(options)) {
-    for (std::size_t* cap : {&options_.max_variants, &options_.max_backends, &options_.max_routes,
-                             &options_.max_tenants}) {
+    for (std::size_t* cap :
+         {&options_.max_variants, &options_.max_backends, &options_.max_tenants}) {
         *cap = std::min(*cap, kMaxIds - 2);
     }
+    options_.workers = options_.workers == 0 ? slots : std::min(options_.workers, slots);
     slots_.reserve(slots);
     for (std::size_t i = 0; i < slots; ++i) {
         slots_.push_back(std::make_unique<Slot>());
@@ -42,7 +43,7 @@ Registry::Registry(std::size_t slots, RegistryOptions options) : options_(std::m
     variants_.push_back({"unknown", "unknown", "unknown", false});
     variant_index_.emplace(std::pair{"unknown", "unknown"}, kUnknown);
     models_["unknown"].variants.push_back(kUnknown);
-    for (Names* names : {&backends_, &tenants_, &routes_}) {
+    for (Names* names : {&backends_, &tenants_}) {
         names->list.push_back({"unknown", false});
         names->index.emplace("unknown", kUnknown);
     }
@@ -58,7 +59,6 @@ void Registry::grow() {
         slot->variants_.ensure(variants_.size());
         slot->backends_.ensure(backends_.list.size());
         slot->tenants_.ensure(tenants_.list.size());
-        slot->routes_.ensure(routes_.list.size());
     }
 }
 
@@ -108,10 +108,6 @@ BackendId Registry::intern_backend(std::string_view name) {
 
 TenantId Registry::intern_tenant(std::string_view name) {
     return TenantId{intern(tenants_, name, options_.max_tenants, kOtherTenant)};
-}
-
-RouteId Registry::intern_route(std::string_view name) {
-    return RouteId{intern(routes_, name, options_.max_routes, kUnknown)};
 }
 
 void Registry::retire(VariantId id) {

@@ -33,9 +33,9 @@ namespace millrace::metrics {
 
 struct RegistryOptions {
     std::string version = "unknown";  ///< for millrace_build_info
-    std::size_t max_variants = 1024;  ///< each of these ≤ kMaxIds - 2
+    std::size_t max_variants = 12'000;  ///< each of these ≤ kMaxIds - 2
     std::size_t max_backends = 1024;
-    std::size_t max_routes = 1024;
+    std::size_t workers = 0;  ///< slots with an event loop, the first ones; 0 = all of them
     std::size_t max_tenants = 500;
 };
 
@@ -75,7 +75,6 @@ public:
                              std::string_view name_space);
     BackendId intern_backend(std::string_view name);
     TenantId intern_tenant(std::string_view name);
-    RouteId intern_route(std::string_view name);
 
     /// Hides the series once nothing of the variant is queued or in flight. Its counts are kept for
     /// its return.
@@ -148,7 +147,6 @@ private:
     std::map<std::string, Model, std::less<>> models_;
     Names backends_;
     Names tenants_;
-    Names routes_;
     std::uint64_t dropped_ = 0;
 
     /// Apart from names_mutex_, so that a callback may intern or ask for demand. Never held while

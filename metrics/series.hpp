@@ -47,7 +47,6 @@ enum class Series : std::uint8_t {
     retries_total,
     unbilled_tokens_total,
     endpoints,
-    route_zero_weight_total,
     // Connections and memory.
     connections,
     connections_total,
@@ -167,9 +166,6 @@ inline constexpr std::array<SeriesInfo, kSeriesCount> kSeries{{
      "Tokens that failed attempts are known to have produced; recorded, never billed."},
     {Series::endpoints, SeriesType::gauge, "millrace_endpoints", "endpoints", {"backend", "state"},
      "Endpoints of a backend by state (ready, draining)."},
-    {Series::route_zero_weight_total, SeriesType::counter, "millrace_route_zero_weight_total",
-     "requests", {"route"},
-     "Requests that matched a route whose weights are all 0."},
     {Series::connections, SeriesType::gauge, "millrace_connections", "connections", {},
      "Open client connections."},
     {Series::connections_total, SeriesType::counter, "millrace_connections_total",

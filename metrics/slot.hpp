@@ -22,7 +22,6 @@ namespace millrace::metrics {
 using VariantId = StrongId<struct VariantTag>;
 using BackendId = StrongId<struct BackendTag>;
 using TenantId = StrongId<struct TenantTag>;
-using RouteId = StrongId<struct RouteTag>;
 
 template <class Enum>
 using CountersBy = std::array<Counter, kCountOf<Enum>>;
@@ -58,10 +57,6 @@ struct TenantCells {
         overflow;  ///< used when there is no memory for a chunk; shown as model `unknown`
 };
 
-struct RouteCells {
-    Counter zero_weight;
-};
-
 struct ProcessCells {
     std::array<Counter, static_cast<std::size_t>(Errc::kErrcCount)> refusals;
     Counter connections_opened;
@@ -78,8 +73,6 @@ public:
     const VariantCells& variant(VariantId id) const noexcept { return variants_.at(known(id)); }
     BackendCells& backend(BackendId id) noexcept { return backends_.at(known(id)); }
     const BackendCells& backend(BackendId id) const noexcept { return backends_.at(known(id)); }
-    RouteCells& route(RouteId id) noexcept { return routes_.at(known(id)); }
-    const RouteCells& route(RouteId id) const noexcept { return routes_.at(known(id)); }
     const TenantCells& tenant(TenantId id) const noexcept { return tenants_.at(known(id)); }
     ProcessCells& process() noexcept { return process_; }
     const ProcessCells& process() const noexcept { return process_; }
@@ -102,7 +95,6 @@ private:
     Chunked<VariantCells> variants_;
     Chunked<BackendCells> backends_;
     Chunked<TenantCells> tenants_;
-    Chunked<RouteCells, 64> routes_;
     ProcessCells process_;
 };
 

@@ -1,4 +1,5 @@
-// MILLRACE_ASSERT: an invariant of ours that stays checked in every build, release included. Never for input.
+// MILLRACE_ASSERT: an invariant of ours that stays checked in every build, release included. Never
+// for input.
 #pragma once
 
 namespace millrace {
@@ -8,5 +9,6 @@ namespace millrace {
 
 }  // namespace millrace
 
-#define MILLRACE_ASSERT(expression) \
-    ((expression) ? static_cast<void>(0) : ::millrace::assertion_failed(#expression, __FILE__, __LINE__))
+#define MILLRACE_ASSERT(expression)      \
+    ((expression) ? static_cast<void>(0) \
+                  : ::millrace::assertion_failed(#expression, __FILE__, __LINE__))

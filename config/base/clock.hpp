@@ -1,4 +1,5 @@
-// Time is an argument. Pure code takes `Instant` (and `WallTime` where calendars matter); only gateway owns a Clock.
+// Time is an argument. Pure code takes `Instant` (and `WallTime` where calendars matter); only
+// gateway owns a Clock.
 #pragma once
 
 #include <chrono>
@@ -6,7 +7,7 @@
 namespace millrace {
 
 using Duration = std::chrono::nanoseconds;
-using Instant = std::chrono::steady_clock::time_point;   ///< monotonic; for intervals, timers, rates
+using Instant = std::chrono::steady_clock::time_point;  ///< monotonic; for intervals, timers, rates
 using WallTime = std::chrono::system_clock::time_point;  ///< for logs and calendars only
 
 /// Port: a source of time. Thread-safe.
@@ -27,6 +28,8 @@ public:
 };
 
 /// Seconds as a double, for metrics and messages.
-constexpr double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+constexpr double seconds(Duration d) {
+    return std::chrono::duration<double>(d).count();
+}
 
 }  // namespace millrace

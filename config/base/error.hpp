@@ -1,8 +1,9 @@
-// Errors as values: what went wrong (Errc), who caused it (Origin), and a sentence for the person who reads it.
+// Errors as values: what went wrong (Errc), who caused it (Origin), and a sentence for the person
+// who reads it.
 //
-// Expected failures travel as Result<T>; exceptions are for start-up and true bugs. How an Errc looks to a client
-// (status, type, code, retryable, metric label) is decided in one table: gateway/openai/error_table.
-// Thread-safety: plain values.
+// Expected failures travel as Result<T>; exceptions are for start-up and true bugs. How an Errc
+// looks to a client (status, type, code, retryable, metric label) is decided in one table:
+// gateway/openai/error_table. Thread-safety: plain values.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +17,13 @@ namespace millrace {
 /// Every expected failure of the data path. Order is not significant; kErrcCount must stay last.
 enum class Errc : std::uint8_t {
     // The form of the request (RFC 9112, our limits).
-    bad_request_line,              ///< start line is not `token SP target SP HTTP/1.x`
-    bad_target,                    ///< target is not an acceptable origin-form
-    bad_host,                      ///< Host missing, repeated or not a valid uri-host
-    bad_header,                    ///< a field line breaks the grammar
-    duplicate_header,              ///< a singleton field appears more than once
-    bad_framing,                   ///< Content-Length / Transfer-Encoding are invalid or contradict each other
-    bad_chunk,                     ///< chunked body breaks the grammar
+    bad_request_line,  ///< start line is not `token SP target SP HTTP/1.x`
+    bad_target,        ///< target is not an acceptable origin-form
+    bad_host,          ///< Host missing, repeated or not a valid uri-host
+    bad_header,        ///< a field line breaks the grammar
+    duplicate_header,  ///< a singleton field appears more than once
+    bad_framing,       ///< Content-Length / Transfer-Encoding are invalid or contradict each other
+    bad_chunk,         ///< chunked body breaks the grammar
     unsupported_transfer_coding,   ///< one well-formed coding other than chunked
     unsupported_http_version,      ///< HTTP major version other than 1
     method_not_allowed,            ///< method outside the allow-list, or not offered by this path
@@ -35,16 +36,16 @@ enum class Errc : std::uint8_t {
     header_timeout,                ///< head did not arrive in time
     body_timeout,                  ///< body arrived slower than the minimum rate
     // The content of the request.
-    bad_json,          ///< body is not one balanced JSON object
-    json_too_deep,     ///< nesting over the limit
-    duplicate_key,     ///< a key that routing reads appears twice
-    bad_field,         ///< a key that routing reads has the wrong type or value
-    bad_multipart,     ///< multipart body is malformed
-    model_missing,     ///< neither header nor body names a model
-    model_mismatch,    ///< header and body name different known models
-    model_not_found,   ///< a name the configuration does not know
-    path_not_found,    ///< no such API path and no route matches
-    response_not_found,///< unknown or foreign response id
+    bad_json,            ///< body is not one balanced JSON object
+    json_too_deep,       ///< nesting over the limit
+    duplicate_key,       ///< a key that routing reads appears twice
+    bad_field,           ///< a key that routing reads has the wrong type or value
+    bad_multipart,       ///< multipart body is malformed
+    model_missing,       ///< neither header nor body names a model
+    model_mismatch,      ///< header and body name different known models
+    model_not_found,     ///< a name the configuration does not know
+    path_not_found,      ///< no such API path and no route matches
+    response_not_found,  ///< unknown or foreign response id
     // Identity.
     missing_credentials,  ///< no API key where one is required
     invalid_credentials,  ///< unknown, disabled or expired key
@@ -68,17 +69,18 @@ enum class Errc : std::uint8_t {
     idle_timeout,              ///< stream went silent
     total_timeout,             ///< whole exchange over its limit
     // Neither.
-    client_closed,        ///< client went away; nobody reads the answer
-    client_write_stalled, ///< client did not read for the write-stall limit
-    drain_deadline,       ///< drain deadline passed while the request ran
-    internal,             ///< a bug of ours, caught at the session's edge
+    client_closed,         ///< client went away; nobody reads the answer
+    client_write_stalled,  ///< client did not read for the write-stall limit
+    drain_deadline,        ///< drain deadline passed while the request ran
+    internal,              ///< a bug of ours, caught at the session's edge
     kErrcCount
 };
 
 /// Who is at fault, for logs and metric labels.
 enum class Origin : std::uint8_t { downstream, upstream, internal, policy };
 
-/// One failure. `detail` is a full sentence that names the limit, key or line and what to do; it may be shown to clients.
+/// One failure. `detail` is a full sentence that names the limit, key or line and what to do; it
+/// may be shown to clients.
 struct Error {
     Errc code = Errc::internal;
     Origin origin = Origin::internal;

@@ -1,6 +1,7 @@
-// A header field as two views into somebody else's buffer, and the few questions everybody asks about a list of them.
-// Shared by the codec (which makes them), routing (which matches them) and the pure request builders.
-// Thread-safety: plain values; the views live as long as the buffer they point into.
+// A header field as two views into somebody else's buffer, and the few questions everybody asks
+// about a list of them. Shared by the codec (which makes them), routing (which matches them) and
+// the pure request builders. Thread-safety: plain values; the views live as long as the buffer they
+// point into.
 #pragma once
 
 #include <cstdint>

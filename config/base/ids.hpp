@@ -1,5 +1,6 @@
-// Strong ids: small integers that cannot be mixed up. Interned once per process and never reused, so that a series or
-// an endpoint generation that outlives a reload still means the same thing. Thread-safety: plain values.
+// Strong ids: small integers that cannot be mixed up. Interned once per process and never reused,
+// so that a series or an endpoint generation that outlives a reload still means the same thing.
+// Thread-safety: plain values.
 #pragma once
 
 #include <compare>

@@ -1,8 +1,10 @@
-// Published<T>: the current immutable snapshot of something, readable at the cost of one relaxed load.
+// Published<T>: the current immutable snapshot of something, readable at the cost of one relaxed
+// load.
 //
-// A writer publishes a shared_ptr<const T>; each reader thread holds its own Reader, which keeps a pointer and only
-// takes the mutex when the version moved. Not std::atomic<std::shared_ptr>: libstdc++ 12's is slow and racy.
-// Thread-safety: publish() and current() from any thread; a Reader belongs to one thread.
+// A writer publishes a shared_ptr<const T>; each reader thread holds its own Reader, which keeps a
+// pointer and only takes the mutex when the version moved. Not std::atomic<std::shared_ptr>:
+// libstdc++ 12's is slow and racy. Thread-safety: publish() and current() from any thread; a Reader
+// belongs to one thread.
 #pragma once
 
 #include <atomic>
@@ -41,7 +43,8 @@ public:
 
         /// The current snapshot; the reference is valid until the next call on this Reader.
         const Snapshot& get() {
-            if (const auto version = source_.version_.load(std::memory_order_acquire); version != seen_) {
+            if (const auto version = source_.version_.load(std::memory_order_acquire);
+                version != seen_) {
                 cached_ = source_.current();
                 seen_ = version;
             }

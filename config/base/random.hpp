@@ -1,5 +1,6 @@
-// Randomness is an argument: a small, fast, seedable generator (xoshiro256**, Blackman & Vigna 2018).
-// Not for secrets (those come from OpenSSL's RAND_bytes). Thread-safety: none; one per worker.
+// Randomness is an argument: a small, fast, seedable generator (xoshiro256**, Blackman & Vigna
+// 2018). Not for secrets (those come from OpenSSL's RAND_bytes). Thread-safety: none; one per
+// worker.
 #pragma once
 
 #include <array>
@@ -35,7 +36,8 @@ public:
         return result;
     }
 
-    /// Uniform in [0, bound); bound > 0. Lemire's multiply-shift; bias < 2^-32 for the bounds used here.
+    /// Uniform in [0, bound); bound > 0. Lemire's multiply-shift; bias < 2^-32 for the bounds used
+    /// here.
     std::uint32_t below(std::uint32_t bound) {
         return static_cast<std::uint32_t>(((*this)() >> 32U) * bound >> 32U);
     }
@@ -44,7 +46,9 @@ public:
     static constexpr result_type max() { return std::numeric_limits<result_type>::max(); }
 
 private:
-    static constexpr std::uint64_t rotl(std::uint64_t x, unsigned k) { return (x << k) | (x >> (64U - k)); }
+    static constexpr std::uint64_t rotl(std::uint64_t x, unsigned k) {
+        return (x << k) | (x >> (64U - k));
+    }
     std::array<std::uint64_t, 4> state_{};
 };
 

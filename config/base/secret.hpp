@@ -1,5 +1,6 @@
 // Secret: a string that cannot be printed by accident and is wiped when it goes away.
-// No operator<<, no fmt formatter, no implicit conversion; `reveal()` is the word to grep for. Not thread-safe.
+// No operator<<, no fmt formatter, no implicit conversion; `reveal()` is the word to grep for. Not
+// thread-safe.
 #pragma once
 
 #include <string>

@@ -71,13 +71,14 @@ App::App(std::string config_file, std::shared_ptr<const config::Loaded> loaded)
       store_(loaded_),
       worker_count_(count_workers(loaded->config.process)),
       // One slot per worker, then the acceptor's and the control thread's.
-      registry_(worker_count_ + 2, {.version = MILLRACE_VERSION}),
+      registry_(worker_count_ + 2, {.version = MILLRACE_VERSION, .workers = worker_count_}),
       builder_(routing_, registry_, clock_, own_namespace(sources_)),
       budget_(byte_budget(loaded->config.limits)),
       lifecycle_(loaded->config.drain) {}
 
 App::~App() {
-    // Threads end before what they use: acceptor, then workers, then the rest in reverse order of declaration.
+    // Threads end before what they use: acceptor, then workers, then the rest in reverse order of
+    // declaration.
     gauges_.clear();
     endpoint_gauges_.clear();
     watch_.reset();
@@ -88,7 +89,8 @@ App::~App() {
 Result<void> App::start() {
     std::signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
-    // Request bodies come and go by the hundred kilobytes: served from the heap, not by a mapping each.
+    // Request bodies come and go by the hundred kilobytes: served from the heap, not by a mapping
+    // each.
     ::mallopt(M_MMAP_THRESHOLD, 64 * 1024 * 1024);
     ::mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
     const auto loaded = loaded_.current();
@@ -139,10 +141,10 @@ Result<void> App::bind() {
 }
 
 void App::start_workers() {
-    const SharedServices shared{clock_,       *snapshots_, budget_, response_ids_, access_log_.get(),
-                                [](const std::string& bug) {
-                                    log_error("a connection was closed because of a bug: " + bug);
-                                }};
+    const SharedServices shared{
+        clock_, *snapshots_, budget_, response_ids_, access_log_.get(), [](const std::string& bug) {
+            log_error("a connection was closed because of a bug: " + bug);
+        }};
     std::random_device entropy;
     const auto seed = (std::uint64_t{entropy()} << 32U) | entropy();
     for (std::size_t i = 0; i < worker_count_; ++i) {
@@ -161,8 +163,9 @@ void App::announce() const {
              " workers; metrics on port " + std::to_string(metrics_server_->port()) +
              ", admin on port " + std::to_string(admin_server_->port()));
     if (!config.authentication.keys) {
-        log_warning("NO API KEYS ARE CONFIGURED: everybody who can reach the data port may use every model "
-                    "(authentication.keys)");
+        log_warning(
+            "NO API KEYS ARE CONFIGURED: everybody who can reach the data port may use every model "
+            "(authentication.keys)");
     }
 }
 
@@ -195,7 +198,8 @@ void App::await_signal() {
 void App::perform(const LifecycleActions& actions) {
     if (actions.stop_accepting) {
         acceptor_->stop();
-        data_listener_.reset();  // refused from here on, instead of waiting in a queue that nobody serves
+        data_listener_
+            .reset();  // refused from here on, instead of waiting in a queue that nobody serves
     }
     for (const auto& worker : workers_) {
         if (actions.drain_connections) {

@@ -1,13 +1,14 @@
-// App: the composition root. Owns every component by value or unique_ptr, in the order in which they depend on each
-// other, and runs the control thread: signals, reload, drain, metrics and admin listeners.
+// App: the composition root. Owns every component by value or unique_ptr, in the order in which
+// they depend on each other, and runs the control thread: signals, reload, drain, metrics and admin
+// listeners.
 //
 // Thread-safety: construct, start() and run() from one thread (main); everything else is internal.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -38,7 +39,8 @@ public:
     App& operator=(const App&) = delete;
     ~App();
 
-    /// Builds the first snapshot, binds all listeners, starts all threads. The error says what could not be had.
+    /// Builds the first snapshot, binds all listeners, starts all threads. The error says what
+    /// could not be had.
     Result<void> start();
     /// Serves until a signal and the drain have ended it; returns the exit code.
     int run();

@@ -67,7 +67,8 @@ Result<void> App::drain_endpoint(const std::string& backend, const std::string& 
     const auto pool = routing_.pools.find(backend);
     if (pool == nullptr || !pool->set_draining(url, drained)) {
         return failure(Errc::path_not_found, Origin::policy,
-                       "Backend `" + backend + "` has no endpoint `" + url + "`; its endpoints are in /status.");
+                       "Backend `" + backend + "` has no endpoint `" + url +
+                           "`; its endpoints are in /status.");
     }
     log_info((drained ? "endpoint drained: " : "endpoint undrained: ") + url);
     return {};
@@ -76,8 +77,8 @@ Result<void> App::drain_endpoint(const std::string& backend, const std::string& 
 std::string App::status_json() const {
     std::string out = R"({"state": ")";
     out += lifecycle_.is_ready() ? "serving" : "draining";
-    out += R"(", "queued": 0, "in_flight": )" + std::to_string(live_requests()) + R"(, "connections": )" +
-           std::to_string(connections()) + R"(, "backends": [)";
+    out += R"(", "queued": 0, "in_flight": )" + std::to_string(live_requests()) +
+           R"(, "connections": )" + std::to_string(connections()) + R"(, "backends": [)";
     bool first = true;
     for (const auto& pool : routing_.pools.all()) {
         for (const auto& endpoint : pool->snapshot()->endpoints) {
@@ -106,9 +107,8 @@ ControlPlane App::control_plane() {
     ControlPlane plane;
     plane.drain = [this] { return set_drained(true); };
     plane.undrain = [this] { return set_drained(false); };
-    plane.drain_endpoint = [this](const std::string& backend, const std::string& url, bool drained) {
-        return drain_endpoint(backend, url, drained);
-    };
+    plane.drain_endpoint = [this](const std::string& backend, const std::string& url,
+                                  bool drained) { return drain_endpoint(backend, url, drained); };
     plane.ready = [this] {
         return Readiness{lifecycle_.is_ready(), lifecycle_.is_ready() ? "serving" : "draining"};
     };

@@ -51,7 +51,8 @@ Discovery::~Discovery() {
 
 void Discovery::apply(const std::map<std::string, config::Backend>& backends, bool wait) {
     const std::lock_guard lock(mutex_);
-    std::erase_if(followed_, [&backends](const auto& entry) { return !backends.contains(entry.first); });
+    std::erase_if(followed_,
+                  [&backends](const auto& entry) { return !backends.contains(entry.first); });
     for (const auto& [name, settings] : backends) {
         auto& followed = followed_[name];
         if (followed.settings.endpoints != settings.endpoints) {
@@ -115,7 +116,8 @@ void Discovery::refresh(const std::string& backend, Followed& followed) {
         followed.last_good = found.from_dns;
         addresses.insert(addresses.end(), found.endpoints.begin(), found.endpoints.end());
     }
-    followed.next = has_names(endpoints) ? std::chrono::steady_clock::now() + again : Instant::max();
+    followed.next =
+        has_names(endpoints) ? std::chrono::steady_clock::now() + again : Instant::max();
     if (const auto pool = pools_.find(backend); pool != nullptr) {
         pool->update(addresses);
     }

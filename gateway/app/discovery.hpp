@@ -1,8 +1,9 @@
-// Discovery: keeps every pool's endpoints what the configuration and DNS say, on a thread of its own because name
-// resolution blocks.
+// Discovery: keeps every pool's endpoints what the configuration and DNS say, on a thread of its
+// own because name resolution blocks.
 //
-// A failed or empty answer keeps the last good addresses. Literal addresses are never looked up. Thread-safety: apply()
-// and destruction from the control thread; pools are updated from apply()'s thread (what is literal) and the own one.
+// A failed or empty answer keeps the last good addresses. Literal addresses are never looked up.
+// Thread-safety: apply() and destruction from the control thread; pools are updated from apply()'s
+// thread (what is literal) and the own one.
 #pragma once
 
 #include <condition_variable>
@@ -32,15 +33,16 @@ public:
     Discovery& operator=(const Discovery&) = delete;
     ~Discovery();
 
-    /// Follows these backends from here on. Their literal endpoints are in place when it returns; with `wait`, so are
-    /// the resolved ones (one round), which is how the process starts.
+    /// Follows these backends from here on. Their literal endpoints are in place when it returns;
+    /// with `wait`, so are the resolved ones (one round), which is how the process starts.
     void apply(const std::map<std::string, config::Backend>& backends, bool wait);
 
 private:
     struct Followed {
         config::Backend settings;
         std::vector<routing::EndpointAddress> last_good;
-        std::map<std::string, std::vector<routing::EndpointAddress>> named;  // static URLs with a name
+        std::map<std::string, std::vector<routing::EndpointAddress>>
+            named;  // static URLs with a name
         Instant next{};
         bool warned = false;
     };

@@ -1,10 +1,12 @@
-// Lifecycle: what the process does between the first wish to stop and its end, as a pure state machine.
+// Lifecycle: what the process does between the first wish to stop and its end, as a pure state
+// machine.
 //
-// serving → (SIGTERM) pre_stop: not ready, but everything is served while load balancers notice → closing: nothing is
-// accepted, idle connections close, answers carry `Connection: close`, running requests finish → at the deadline
-// aborting: what still runs gets the drain error → stopped. A second signal goes straight to aborting. An admin's drain
-// is not part of it: it only makes the process unready and lets connections end, and can be taken back.
-// Thread-safety: none; control thread.
+// serving → (SIGTERM) pre_stop: not ready, but everything is served while load balancers notice →
+// closing: nothing is accepted, idle connections close, answers carry `Connection: close`, running
+// requests finish → at the deadline aborting: what still runs gets the drain error → stopped. A
+// second signal goes straight to aborting. An admin's drain is not part of it: it only makes the
+// process unready and lets connections end, and can be taken back. Thread-safety: none; control
+// thread.
 #pragma once
 
 #include <cstdint>

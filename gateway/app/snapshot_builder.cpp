@@ -17,9 +17,13 @@ public:
         : registry_(registry), own_namespace_(std::move(own_namespace)) {}
 
     std::uint32_t variant(const routing::VariantLabels& labels) override {
-        const auto name_space =
-            labels.kubernetes_namespace.empty() ? std::string_view(own_namespace_) : labels.kubernetes_namespace;
-        return *variants.insert(registry_.intern_variant(labels.model, labels.variant, name_space).value).first;
+        const auto name_space = labels.kubernetes_namespace.empty()
+                                    ? std::string_view(own_namespace_)
+                                    : labels.kubernetes_namespace;
+        return *variants
+                    .insert(
+                        registry_.intern_variant(labels.model, labels.variant, name_space).value)
+                    .first;
     }
     std::uint32_t backend(std::string_view name) override {
         return *backends.insert(registry_.intern_backend(name).value).first;
@@ -39,7 +43,8 @@ SnapshotBuilder::SnapshotBuilder(routing::RoutingState& routing, metrics::Regist
       registry_(registry),
       clock_(clock),
       kubernetes_namespace_(std::move(kubernetes_namespace)),
-      created_(std::chrono::duration_cast<std::chrono::seconds>(clock.wall().time_since_epoch()).count()) {}
+      created_(std::chrono::duration_cast<std::chrono::seconds>(clock.wall().time_since_epoch())
+                   .count()) {}
 
 Result<Authenticator> SnapshotBuilder::authenticator(const config::Config& config) {
     const auto anonymous = registry_.intern_tenant(kAnonymousTenant).value;
@@ -55,9 +60,9 @@ Result<Authenticator> SnapshotBuilder::authenticator(const config::Config& confi
     if (!parsed.problems.empty()) {
         return failure(Errc::internal, Origin::policy, describe(keys.file, parsed.problems));
     }
-    const auto table = KeyTable::build(std::move(parsed), keys.pepper, [this](std::string_view tenant) {
-        return registry_.intern_tenant(tenant).value;
-    });
+    const auto table = KeyTable::build(
+        std::move(parsed), keys.pepper,
+        [this](std::string_view tenant) { return registry_.intern_tenant(tenant).value; });
     return Authenticator(table, clock_, anonymous);
 }
 
@@ -86,7 +91,8 @@ Result<BackendRuntime> SnapshotBuilder::backend(const std::string& name,
 void SnapshotBuilder::add_model_bodies(Snapshot& snapshot) const {
     std::vector<openai::ModelEntry> entries;
     for (const auto& known : snapshot.catalog->models()) {
-        openai::ModelEntry entry{known.id, known.model != nullptr ? known.model->owned_by : "millrace", created_};
+        openai::ModelEntry entry{
+            known.id, known.model != nullptr ? known.model->owned_by : "millrace", created_};
         snapshot.model_bodies.emplace(known.id, openai::model_body(entry));
         if (known.model != nullptr) {
             for (const auto& alias : known.model->aliases) {
@@ -117,9 +123,14 @@ Result<std::shared_ptr<const Snapshot>> SnapshotBuilder::build(
     }
     Interner interner(registry_, kubernetes_namespace_);
     auto catalog = routing::Catalog::compile(loaded, routing_, interner);
-    auto snapshot = std::make_shared<Snapshot>(
-        Snapshot{loaded, std::move(catalog), std::move(*authenticated), {},
-                 TrustedProxies::parse(config.trust.proxies), std::move(tls), {}, {}});
+    auto snapshot = std::make_shared<Snapshot>(Snapshot{loaded,
+                                                        std::move(catalog),
+                                                        std::move(*authenticated),
+                                                        {},
+                                                        TrustedProxies::parse(config.trust.proxies),
+                                                        std::move(tls),
+                                                        {},
+                                                        {}});
     for (const auto& [name, settings] : config.backends) {
         const auto pool = routing_.pools.find(name);
         if (pool == nullptr) {

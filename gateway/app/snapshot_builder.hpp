@@ -1,7 +1,9 @@
-// SnapshotBuilder: turns a loaded configuration into what the data path uses: catalog, keys, TLS, backends.
+// SnapshotBuilder: turns a loaded configuration into what the data path uses: catalog, keys, TLS,
+// backends.
 //
-// Holds what survives reloads (routing state, what was learned of backends). A configuration whose files cannot be used
-// fails whole, naming the file; nothing of it takes effect. Thread-safety: none; control thread.
+// Holds what survives reloads (routing state, what was learned of backends). A configuration whose
+// files cannot be used fails whole, naming the file; nothing of it takes effect. Thread-safety:
+// none; control thread.
 #pragma once
 
 #include <map>
@@ -20,7 +22,8 @@ namespace millrace::gateway {
 
 class SnapshotBuilder {
 public:
-    /// `kubernetes_namespace`: label for backends that name none. All arguments outlive the builder.
+    /// `kubernetes_namespace`: label for backends that name none. All arguments outlive the
+    /// builder.
     SnapshotBuilder(routing::RoutingState& routing, metrics::Registry& registry, const Clock& clock,
                     std::string kubernetes_namespace);
 

@@ -1,4 +1,4 @@
-// What the process tells its caller when it ends.
+// What the process tells its caller when it ends. Thread-safety: constants.
 #pragma once
 
 namespace millrace::gateway {

@@ -67,8 +67,8 @@ void learn(const Request& request, const BackendRuntime& backend, std::uint64_t 
         return;
     }
     auto& ratio = backend.learned->tokens_per_byte;
-    const float seen = static_cast<float>(prompt_tokens) /
-                       static_cast<float>(request.fields->prompt_bytes);
+    const float seen =
+        static_cast<float>(prompt_tokens) / static_cast<float>(request.fields->prompt_bytes);
     const float known = ratio.load(std::memory_order_relaxed);
     // Lost updates between workers only slow the learning down.
     ratio.store(known + 0.1F * (std::clamp(seen, 0.02F, 2.0F) - known), std::memory_order_relaxed);
@@ -77,6 +77,11 @@ void learn(const Request& request, const BackendRuntime& backend, std::uint64_t 
 }  // namespace
 
 void count_tokens(RequestScope& scope, const Request& request, const Answer& answer) {
+    if (answer.filter) {
+        const auto& facts = answer.filter->facts();
+        scope.services.metrics.process().events_unread.add(facts.oversized_events +
+                                                           facts.unread_events);
+    }
     auto& attempt = *scope.record.attempts.last();
     if (request.surface == nullptr || attempt.status < 200 || attempt.status >= 300) {
         return;

@@ -15,8 +15,8 @@ void record_attempt(RequestScope& scope, const Answer& answer, metrics::AttemptO
 /// The answer was relayed to its end, whatever it said.
 void record_success(RequestScope& scope, const Answer& answer);
 
-/// Settles the tokens of the latest attempt as the billed ones: exact, partial or estimated; none for answers that are
-/// errors and for surfaces that report no usage.
+/// Settles the tokens of the latest attempt as the billed ones: exact, partial or estimated; none
+/// for answers that are errors and for surfaces that report no usage.
 void count_tokens(RequestScope& scope, const Request& request, const Answer& answer);
 
 }  // namespace millrace::gateway

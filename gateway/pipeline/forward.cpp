@@ -12,7 +12,8 @@ namespace {
 
 using metrics::RetryReason;
 
-/// An error answer is buffered up to this size when it may be about an option that the gateway added.
+/// An error answer is buffered up to this size when it may be about an option that the gateway
+/// added.
 constexpr std::size_t kBufferedError = std::size_t{64} * 1024;
 
 routing::RepeatFacts repeat_facts(const RequestScope& scope, const Request& request) {
@@ -36,8 +37,9 @@ AttemptOptions options_for(const RequestScope& scope, const Request& request,
     const auto& rule = *resolved.decision.rule;
     const Instant now = scope.services.loop.now();
     const auto bound = [&options](Instant from, Duration limit) {
-        if (limit > Duration(0)) {
-            options.total_deadline = std::min(options.total_deadline, from + limit);
+        if (limit > Duration(0) && from + limit < options.total_deadline) {
+            options.total_deadline = from + limit;
+            options.total_limit = limit;
         }
     };
     bound(scope.exchange.started, rule.request_timeout);
@@ -82,7 +84,8 @@ Task<Result<void>> look_at_first_event(Answer& answer) {
     co_return Result<void>{};
 }
 
-/// True when the backend's 400 is about the usage option that the gateway added. The body is kept in `held`.
+/// True when the backend's 400 is about the usage option that the gateway added. The body is kept
+/// in `held`.
 Task<Result<bool>> refuses_usage_option(Answer& answer) {
     auto& scratch = *answer.scratch;
     answer.attempt->keep_head(scratch.head);
@@ -99,7 +102,8 @@ Task<Result<bool>> refuses_usage_option(Answer& answer) {
     co_return answer.held.find("continuous_usage_stats") != std::string::npos;
 }
 
-/// One attempt up to the point where the answer can be relayed; true = make it again without the usage option.
+/// One attempt up to the point where the answer can be relayed; true = make it again without the
+/// usage option.
 Task<Result<bool>> make_attempt(RequestScope& scope, const Request& request,
                                 const Resolved& resolved, Answer& answer) {
     if (auto heads = co_await exchange_heads(scope, request, resolved, answer); !heads) {
@@ -119,9 +123,9 @@ Task<Result<bool>> make_attempt(RequestScope& scope, const Request& request,
         answer.usage.emplace(request.surface->dialect);
         co_return false;
     }
-    answer.filter.emplace(request.surface->dialect,
-                          answer.asked.final_usage ? openai::client_usage(*request.fields)
-                                                   : openai::ShowUsage::everything);
+    answer.filter.emplace(request.surface->dialect, answer.asked.final_usage
+                                                        ? openai::client_usage(*request.fields)
+                                                        : openai::ShowUsage::everything);
     if (auto looked = co_await look_at_first_event(answer); !looked) {
         co_return std::unexpected(std::move(looked.error()));
     }
@@ -153,6 +157,7 @@ Task<Result<void>> forward(RequestScope& scope, const Request& request, const Re
     std::shared_ptr<routing::EndpointState> again = resolved.pinned;
     answer.backend = &scope.snapshot().backend_of(target);
     answer.ready_at = services.loop.now();
+    scope.record.queue_wait = Duration(0);  // there is no queue: admission grants at once
     for (;;) {
         if (again != nullptr) {
             answer.endpoint = routing::EndpointLease(again);
@@ -176,7 +181,8 @@ Task<Result<void>> forward(RequestScope& scope, const Request& request, const Re
             co_return Result<void>{};
         }
         if (outcome) {
-            answer.backend->learned->refuses_continuous_usage.store(true, std::memory_order_relaxed);
+            answer.backend->learned->refuses_continuous_usage.store(true,
+                                                                    std::memory_order_relaxed);
             record_attempt(scope, answer, metrics::AttemptOutcome::ok);
             record.retried = RetryReason::usage_option;
             answer.held.clear();
@@ -184,8 +190,9 @@ Task<Result<void>> forward(RequestScope& scope, const Request& request, const Re
         } else {
             record_attempt(scope, answer, attempt_outcome(outcome.error().code));
             const bool reused = answer.attempt->reused();
-            const auto verdict = policy.after(
-                {outcome.error().code, reused, answer.attempt->bytes_read(), /*body_relayed=*/false});
+            const auto verdict =
+                policy.after({outcome.error().code, reused, answer.attempt->bytes_read(),
+                              /*body_relayed=*/false});
             if (scope.exchange.abort || verdict == routing::RetryPolicy::Verdict::give_up) {
                 co_return std::unexpected(std::move(outcome.error()));
             }

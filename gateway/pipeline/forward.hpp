@@ -1,8 +1,8 @@
 // forward: attempts until there is an answer to relay, or none can be had.
 //
-// An attempt is over when its response head is there and, for an event stream, its first event has been looked at: an
-// error in that event is still a real status. Failures before that may lead to another attempt (routing/retry.hpp).
-// Thread-safety: none; one worker.
+// An attempt is over when its response head is there and, for an event stream, its first event has
+// been looked at: an error in that event is still a real status. Failures before that may lead to
+// another attempt (routing/retry.hpp). Thread-safety: none; one worker.
 #pragma once
 
 #include <optional>
@@ -21,7 +21,8 @@
 
 namespace millrace::gateway {
 
-/// A backend's answer, begun. Lives in the request's frame; the attempt inside holds connection and lease.
+/// A backend's answer, begun. Lives in the request's frame; the attempt inside holds connection and
+/// lease.
 struct Answer {
     explicit Answer(ScratchPool& pool) : scratch(pool.get()) {}
 

@@ -1,5 +1,5 @@
-// One request, from its head to its last byte. Each step is a file of this folder; `scope` settles the account whichever
-// way this function is left.
+// One request, from its head to its last byte. Each step is a file of this folder; `scope` settles
+// the account whichever way this function is left.
 #include "gateway/pipeline/handle.hpp"
 
 #include <utility>

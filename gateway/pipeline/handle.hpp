@@ -7,7 +7,8 @@
 
 namespace millrace::gateway {
 
-/// Answers one request, whatever it takes. Returns when the answer has left, or nobody is there to read it.
+/// Answers one request, whatever it takes. Returns when the answer has left, or nobody is there to
+/// read it.
 Task<void> handle(Services& services, Exchange& exchange);
 
 }  // namespace millrace::gateway

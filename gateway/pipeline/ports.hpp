@@ -1,7 +1,9 @@
-// The pipeline's view of a client: one request coming in, one answer going out. gateway/server implements these over
-// sockets; nothing here knows about them, so that another protocol can bring its own.
+// The pipeline's view of a client: one request coming in, one answer going out. gateway/server
+// implements these over sockets; nothing here knows about them, so that another protocol can bring
+// its own.
 //
-// Thread-safety: none; all calls on the request's worker. Views handed in stay valid until the call (or its Task) ends.
+// Thread-safety: none; all calls on the request's worker. Views handed in stay valid until the call
+// (or its Task) ends.
 #pragma once
 
 #include <cstdint>
@@ -39,8 +41,9 @@ public:
     BodySource(const BodySource&) = delete;
     BodySource& operator=(const BodySource&) = delete;
 
-    /// Reads the whole body into one buffer, which stays until release(). `limit` bytes at most; what it occupies is
-    /// taken from `lease` before it is read. Sends `100 Continue` first if the client waits for it.
+    /// Reads the whole body into one buffer, which stays until release(). `limit` bytes at most;
+    /// what it occupies is taken from `lease` before it is read. Sends `100 Continue` first if the
+    /// client waits for it.
     virtual Task<Result<std::string_view>> read_all(std::uint64_t limit, BudgetLease& lease,
                                                     BodyObserver* observer) = 0;
     /// Forgets head and body; their views end here.
@@ -67,11 +70,12 @@ public:
 
     /// Prepares the head; it leaves with the first write, in one piece with it.
     virtual void begin(const AnswerHead& head) = 0;
-    /// Writes (head and) pieces; `last` completes the answer. False when the client is gone or stalled: the abort
-    /// signal then says why. Waits until all is handed to the kernel, which is what bounds memory per request.
+    /// Writes (head and) pieces; `last` completes the answer. False when the client is gone or
+    /// stalled: the abort signal then says why. Waits until all is handed to the kernel, which is
+    /// what bounds memory per request.
     virtual Task<bool> write(Pieces pieces, bool last) = 0;
-    /// Ends an answer that cannot be completed so that no client takes it for complete: `farewell` (an error event, or
-    /// nothing), then the end of the connection without the last chunk.
+    /// Ends an answer that cannot be completed so that no client takes it for complete: `farewell`
+    /// (an error event, or nothing), then the end of the connection without the last chunk.
     virtual Task<void> cut(std::string_view farewell) = 0;
     /// begin() and one write() for answers of our own. `closes`: the connection ends after it.
     virtual Task<bool> respond(const AnswerHead& head, std::string_view body, bool closes) = 0;

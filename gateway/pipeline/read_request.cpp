@@ -37,6 +37,10 @@ Result<void> authenticate(RequestScope& scope) {
 
 Result<void> admit_head(RequestScope& scope, Request& request) {
     const auto& head = scope.exchange.head;
+    if (head.target == "*") {
+        return failure(Errc::method_not_allowed, Origin::downstream,
+                       "OPTIONS for the whole server is not served here.");
+    }
     auto match = openai::find_surface(head.method_text, head.path);
     if (match) {
         request.surface = match->surface;

@@ -1,5 +1,5 @@
-// From head to facts: what is checked before the body is read (admit head), and the body with what routing needs to
-// know of it. Thread-safety: none; one worker.
+// From head to facts: what is checked before the body is read (admit head), and the body with what
+// routing needs to know of it. Thread-safety: none; one worker.
 #pragma once
 
 #include <optional>
@@ -18,13 +18,16 @@ namespace millrace::gateway {
 
 /// A request whose body has been read. Views point into the exchange's head and body.
 struct Request {
-    const openai::Surface* surface = nullptr;  ///< null = outside the API, forwarded only by an explicit route
-    std::string id;                            ///< `{id}` of the path, decoded
+    const openai::Surface* surface =
+        nullptr;     ///< null = outside the API, forwarded only by an explicit route
+    std::string id;  ///< `{id}` of the path, decoded
     std::string_view body;
     std::optional<openai::RequestFields> fields;       ///< of a JSON body
     std::optional<openai::MultipartFields> multipart;  ///< of a multipart body
 
-    bool is_stream() const { return surface != nullptr && surface->can_stream && fields && fields->stream; }
+    bool is_stream() const {
+        return surface != nullptr && surface->can_stream && fields && fields->stream;
+    }
 };
 
 /// Who is calling, from the head alone.

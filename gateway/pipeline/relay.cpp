@@ -25,7 +25,8 @@ void begin_answer(RequestScope& scope, const Answer& answer) {
     auto& fields = answer.scratch->fields;
     fields.clear();
     for (const auto& field : head.fields.all()) {
-        if (http1::forwards_to_client(head, field) && http1::known(field) != KnownField::x_request_id) {
+        if (http1::forwards_to_client(head, field) &&
+            http1::known(field) != KnownField::x_request_id) {
             fields.push_back(field);
         }
     }
@@ -41,6 +42,9 @@ void begin_answer(RequestScope& scope, const Answer& answer) {
     out.has_body = head.framing.kind != http1::BodyKind::none;
     if (head.framing.kind == http1::BodyKind::length && !answer.filter) {
         out.content_length = head.framing.content_length;
+    } else if (!out.has_body) {
+        // HEAD and 304: the length that a GET would have had.
+        out.content_length = http1::parse_content_length(head.value(KnownField::content_length));
     }
     out.fields = fields;
     scope.record.status = static_cast<std::uint16_t>(head.status);
@@ -76,12 +80,14 @@ private:
 };
 
 void note_overhead(RequestScope& scope, const Answer& answer) {
-    // Ours: from having the whole request to handing it on, and from having the answer's head to handing that on.
+    // Ours: from having the whole request to handing it on, and from having the answer's head to
+    // handing that on.
     const Instant now = scope.services.loop.now();
     scope.record.overhead = (answer.sent_at - answer.ready_at) + (now - answer.head_at);
 }
 
-/// The client has left or stalled: what the backend has sent already is still counted, then the connection closes.
+/// The client has left or stalled: what the backend has sent already is still counted, then the
+/// connection closes.
 void count_what_is_there(Answer& answer) {
     std::size_t drained = 0;
     while (drained < kDrainAfterAbort && answer.attempt->read_available(answer.scratch->body)) {
@@ -94,7 +100,8 @@ void count_what_is_there(Answer& answer) {
     }
 }
 
-/// The answer cannot be completed: whoever still reads is told so, in a way that cannot be taken for its end.
+/// The answer cannot be completed: whoever still reads is told so, in a way that cannot be taken
+/// for its end.
 Task<void> break_off(RequestScope& scope, Answer& answer, const Error& error) {
     scope.fail(error);
     const bool client_reads =
@@ -106,6 +113,9 @@ Task<void> break_off(RequestScope& scope, Answer& answer, const Error& error) {
     answer.attempt.reset();  // closes the connection: that is how the backend learns of it
     if (!client_reads) {
         co_return;
+    }
+    if (!scope.exchange.sink.committed()) {
+        co_return co_await refuse(scope, error);  // a real status is still possible
     }
     std::string farewell;
     if (answer.filter && !answer.filter->is_inside_event()) {
@@ -123,7 +133,8 @@ Task<void> break_off(RequestScope& scope, Answer& answer, const Error& error) {
 class ResponseMemory {
 public:
     ResponseMemory(RequestScope& scope, const Request& request, const Resolved& resolved)
-        : scope_(scope), resolved_(resolved),
+        : scope_(scope),
+          resolved_(resolved),
           wanted_(request.surface != nullptr && request.surface->api == openai::Api::responses) {}
 
     void on_id(std::string_view id, const Answer& answer) {
@@ -147,7 +158,8 @@ Task<Result<void>> relay_events(RequestScope& scope, ResponseMemory& memory, Ans
         clock.on_read(answer);
         memory.on_id(answer.filter->facts().response_id, answer);
         if (!out.empty() || answer.complete) {
-            if (answer.complete && answer.attempt->head().need_eof && !answer.filter->facts().saw_terminal) {
+            if (answer.complete && answer.attempt->head().need_eof &&
+                !answer.filter->facts().saw_terminal) {
                 co_return failure(Errc::upstream_truncated, Origin::upstream,
                                   "The backend's stream ended without its end marker.");
             }
@@ -242,6 +254,10 @@ Task<void> relay(RequestScope& scope, const Request& request, const Resolved& re
     } else {
         if (answer.usage) {
             memory.on_id(answer.usage->id(), answer);
+        }
+        if (request.surface != nullptr && request.surface->api == openai::Api::response_delete &&
+            scope.record.status < 300) {
+            scope.services.response_ids.forget(request.id);
         }
         record_success(scope, answer);
         answer.attempt->finish(*answer.backend->settings);

@@ -1,8 +1,9 @@
-// relay: the backend's answer to the client, as the backend says it, while tokens and times are counted.
+// relay: the backend's answer to the client, as the backend says it, while tokens and times are
+// counted.
 //
-// Event streams go by complete events, one write per read; everything else by bytes. An answer that breaks off ends in
-// an error event of the path's dialect (streams) or without its last chunk, never looking complete.
-// Thread-safety: none; one worker.
+// Event streams go by complete events, one write per read; everything else by bytes. An answer that
+// breaks off ends in an error event of the path's dialect (streams) or without its last chunk,
+// never looking complete. Thread-safety: none; one worker.
 #pragma once
 
 #include "gateway/pipeline/forward.hpp"

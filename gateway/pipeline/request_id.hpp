@@ -1,5 +1,5 @@
-// Request ids: ours are UUIDv7 (RFC 9562 §5.7), so that they sort by time; a client's own is kept when it is harmless.
-// Thread-safety: pure functions.
+// Request ids: ours are UUIDv7 (RFC 9562 §5.7), so that they sort by time; a client's own is kept
+// when it is harmless. Thread-safety: pure functions.
 #pragma once
 
 #include <array>

@@ -54,7 +54,8 @@ bool pin(RequestScope& scope, Resolved& resolved, const routing::Rule& rule,
 }
 
 Result<Resolved> resolve_stored(RequestScope& scope, const Request& request, std::string_view id) {
-    const auto owner = scope.services.response_ids.find(id, owner_of(scope), scope.services.loop.now());
+    const auto owner =
+        scope.services.response_ids.find(id, owner_of(scope), scope.services.loop.now());
     if (!owner) {
         return response_not_found(id);
     }
@@ -103,15 +104,15 @@ Result<std::optional<std::string_view>> local_answer(const RequestScope& scope,
         found != snapshot.model_bodies.end()) {
         return found->second;
     }
-    return failure(Errc::model_not_found, Origin::downstream,
-                   "The model `" + request.id + "` does not exist here; GET /v1/models lists those that do.");
+    return failure(
+        Errc::model_not_found, Origin::downstream,
+        "The model `" + request.id + "` does not exist here; GET /v1/models lists those that do.");
 }
 
 void remember_response(RequestScope& scope, std::string_view response_id, std::string_view model,
                        std::string_view endpoint_url) {
     scope.services.response_ids.remember(
-        response_id,
-        {std::string(model), std::string(endpoint_url), std::string(owner_of(scope))},
+        response_id, {std::string(model), std::string(endpoint_url), std::string(owner_of(scope))},
         scope.services.loop.now());
 }
 

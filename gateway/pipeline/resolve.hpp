@@ -15,15 +15,17 @@ namespace millrace::gateway {
 
 struct Resolved {
     routing::Decision decision;
-    std::shared_ptr<routing::EndpointState> pinned;  ///< holds the stored response; null = any endpoint
+    std::shared_ptr<routing::EndpointState>
+        pinned;  ///< holds the stored response; null = any endpoint
 };
 
 /// Errors: those of routing::decide, and response_not_found.
 Result<Resolved> resolve(RequestScope& scope, const Request& request);
 
-/// The gateway's own answer (the model lists), or nullopt when the request must be forwarded; model_not_found for an
-/// unknown id. The view lives as long as the snapshot.
-Result<std::optional<std::string_view>> local_answer(const RequestScope& scope, const Request& request);
+/// The gateway's own answer (the model lists), or nullopt when the request must be forwarded;
+/// model_not_found for an unknown id. The view lives as long as the snapshot.
+Result<std::optional<std::string_view>> local_answer(const RequestScope& scope,
+                                                     const Request& request);
 
 /// Remembers who stored which response, for the calls that name it later.
 void remember_response(RequestScope& scope, std::string_view response_id, std::string_view model,

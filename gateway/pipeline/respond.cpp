@@ -13,8 +13,8 @@
 namespace millrace::gateway {
 namespace {
 
-/// Before there is a queue there is no drain rate to derive this from: long enough not to be a storm, short enough for
-/// every SDK to honour.
+/// Before there is a queue there is no drain rate to derive this from: long enough not to be a
+/// storm, short enough for every SDK to honour.
 constexpr Duration kRetryAfter = std::chrono::seconds(2);
 
 /// Fields of a refusal, with the texts that they view.
@@ -48,7 +48,9 @@ public:
     HeaderFields all() const { return {fields_.data(), count_}; }
 
 private:
-    void add(std::string_view name, std::string_view value) { fields_[count_++] = {name, value, 0}; }
+    void add(std::string_view name, std::string_view value) {
+        fields_[count_++] = {name, value, 0};
+    }
 
     std::array<HeaderField, 8> fields_{};
     std::size_t count_ = 0;
@@ -69,11 +71,13 @@ Task<void> refuse(RequestScope& scope, Error error) {
         co_return;
     }
     const auto body = openai::error_body(scope.dialect, error, scope.request_id());
-    const RefusalFields fields(row, scope.request_id(), openai::allowed_methods(scope.record.path.view()),
+    const auto allowed = openai::allowed_methods(scope.record.path.view());
+    const RefusalFields fields(row, scope.request_id(),
+                               allowed.empty() ? http1::kAllowedMethods : allowed,
                                &scope.services.loop.random());
     scope.record.status = static_cast<std::uint16_t>(row.status);
-    AnswerHead head{static_cast<int>(row.status), body.size(),
-                    scope.record.method.view() != "HEAD", fields.all()};
+    AnswerHead head{static_cast<int>(row.status), body.size(), scope.record.method.view() != "HEAD",
+                    fields.all()};
     co_await exchange.sink.respond(head, body, row.closes);
 }
 
@@ -116,7 +120,8 @@ std::string bare_refusal(const Error& error, std::string_view request_id) {
     std::string out;
     http1::HeadWriter writer(out);
     writer.status_line(static_cast<int>(row.status));
-    for (const auto& field : RefusalFields(row, request_id, http1::kAllowedMethods, nullptr).all()) {
+    for (const auto& field :
+         RefusalFields(row, request_id, http1::kAllowedMethods, nullptr).all()) {
         writer.field(field.name, field.value);
     }
     writer.content_length(body.size());

@@ -48,7 +48,8 @@ void RequestScope::identify(const Principal& who) {
 void RequestScope::admit(const routing::Decision& decision) {
     const metrics::VariantId variant{decision.target->variant_metric};
     record.variant = variant;
-    record.model_name = decision.rule->model_id.empty() ? routing::kUnknownModel : decision.model_id;
+    record.model_name =
+        decision.rule->model_id.empty() ? routing::kUnknownModel : decision.model_id;
     record.variant_name = decision.target->variant;
     demand = metrics::DemandTicket(services.metrics, variant);
 }

@@ -1,9 +1,10 @@
-// RequestScope: one request's account. Whatever happens to the request, its destructor settles it exactly once: gauges
-// back to where they were, counters and histograms, one line in the access log.
+// RequestScope: one request's account. Whatever happens to the request, its destructor settles it
+// exactly once: gauges back to where they were, counters and histograms, one line in the access
+// log.
 //
-// It owns what must not leak on any exit: the demand ticket, the byte-budget lease, the configuration snapshot, and
-// (inside the record) every text it will need after the request's buffers are gone.
-// Thread-safety: none; one worker.
+// It owns what must not leak on any exit: the demand ticket, the byte-budget lease, the
+// configuration snapshot, and (inside the record) every text it will need after the request's
+// buffers are gone. Thread-safety: none; one worker.
 #pragma once
 
 #include <memory>

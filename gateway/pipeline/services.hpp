@@ -1,6 +1,8 @@
-// Services: what the pipeline uses on one worker, as references. Built once by the worker; nothing in it is global.
+// Services: what the pipeline uses on one worker, as references. Built once by the worker; nothing
+// in it is global.
 //
-// Thread-safety: each worker has its own; the shared parts (budget, response ids, access log, demand) are thread-safe.
+// Thread-safety: each worker has its own; the shared parts (budget, response ids, access log,
+// demand) are thread-safe.
 #pragma once
 
 #include <memory>

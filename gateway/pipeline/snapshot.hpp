@@ -1,5 +1,5 @@
-// Snapshot: everything that one configuration means to the data path, compiled once and immutable. A request keeps the
-// snapshot it began with; a reload publishes another.
+// Snapshot: everything that one configuration means to the data path, compiled once and immutable.
+// A request keeps the snapshot it began with; a reload publishes another.
 //
 // Thread-safety: immutable; shared as shared_ptr<const Snapshot>.
 #pragma once

@@ -50,14 +50,14 @@ bool TrustedProxies::contains(std::string_view address) const {
     }
     const auto bytes = to_bytes(address);
     return bytes && std::ranges::any_of(networks_, [&bytes](const Network& network) {
-        const unsigned whole = network.bits / 8;
-        if (!std::equal(bytes->begin(), bytes->begin() + whole, network.prefix.begin())) {
-            return false;
-        }
-        const unsigned rest = network.bits % 8;
-        const auto mask = static_cast<std::uint8_t>(0xff00U >> rest);
-        return rest == 0 || ((*bytes)[whole] & mask) == (network.prefix[whole] & mask);
-    });
+               const unsigned whole = network.bits / 8;
+               if (!std::equal(bytes->begin(), bytes->begin() + whole, network.prefix.begin())) {
+                   return false;
+               }
+               const unsigned rest = network.bits % 8;
+               const auto mask = static_cast<std::uint8_t>(0xff00U >> rest);
+               return rest == 0 || ((*bytes)[whole] & mask) == (network.prefix[whole] & mask);
+           });
 }
 
 }  // namespace millrace::gateway

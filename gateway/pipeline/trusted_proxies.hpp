@@ -1,4 +1,5 @@
-// TrustedProxies: the networks whose forwarding header fields are believed. Thread-safety: immutable after parse().
+// TrustedProxies: the networks whose forwarding header fields are believed. Thread-safety:
+// immutable after parse().
 #pragma once
 
 #include <array>
@@ -12,7 +13,8 @@ namespace millrace::gateway {
 
 class TrustedProxies {
 public:
-    /// `networks`: addresses or CIDR blocks, IPv4 or IPv6; what does not parse is left out (validation names it).
+    /// `networks`: addresses or CIDR blocks, IPv4 or IPv6; what does not parse is left out
+    /// (validation names it).
     static TrustedProxies parse(const std::vector<std::string>& networks);
 
     /// `address`: an IP literal.

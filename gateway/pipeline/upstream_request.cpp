@@ -12,7 +12,8 @@ namespace {
 
 using http1::KnownField;
 
-/// What the codec cannot decide: identity never passes, forwarding fields only from proxies we trust.
+/// What the codec cannot decide: identity never passes, forwarding fields only from proxies we
+/// trust.
 bool passes(const HeaderField& field, bool trusted_peer) {
     switch (http1::known(field)) {
         case KnownField::host:
@@ -40,7 +41,8 @@ void collect_fields(const RequestScope& scope, const routing::Rule& rule, Scratc
     auto& fields = scratch.fields;
     fields.clear();
     for (const auto& field : head.fields.all()) {
-        if (http1::forwards_to_upstream(head, field) && passes(field, scope.exchange.peer.is_trusted)) {
+        if (http1::forwards_to_upstream(head, field) &&
+            passes(field, scope.exchange.peer.is_trusted)) {
             fields.push_back(field);
         }
     }
@@ -104,7 +106,8 @@ void write_upstream_request(const RequestScope& scope, const Request& request,
     writer.field("accept-encoding", "identity");
     writer.field("x-request-id", scope.request_id());
     if (const auto given = head.value(KnownField::x_request_id);
-        !given.empty() && given != scope.request_id() && !head.fields.has(KnownField::x_client_request_id)) {
+        !given.empty() && given != scope.request_id() &&
+        !head.fields.has(KnownField::x_client_request_id)) {
         writer.field("x-client-request-id", given);
     }
     if (!backend.authorization.empty() && find_field(scratch.fields, "authorization") == nullptr) {

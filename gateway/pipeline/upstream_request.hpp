@@ -1,5 +1,5 @@
-// What is written to a backend: the head, re-serialised from the parsed one, and the body as a gather list with the
-// edits applied. Thread-safety: none; one worker.
+// What is written to a backend: the head, re-serialised from the parsed one, and the body as a
+// gather list with the edits applied. Thread-safety: none; one worker.
 #pragma once
 
 #include "gateway/openai/body_edit.hpp"
@@ -18,8 +18,8 @@ openai::BodyEdit edit_for(const Request& request, const routing::Decision& decis
 /// What to ask of the backend beyond the client's wish.
 openai::UsageInjection usage_for(const Request& request, const BackendRuntime& backend);
 
-/// Fills `scratch.head` and `scratch.request` (head, then body). The views live as long as the scratch, `edit`, the
-/// body and the exchange's head.
+/// Fills `scratch.head` and `scratch.request` (head, then body). The views live as long as the
+/// scratch, `edit`, the body and the exchange's head.
 void write_upstream_request(const RequestScope& scope, const Request& request,
                             const routing::Decision& decision,
                             const routing::EndpointState& endpoint, const BackendRuntime& backend,

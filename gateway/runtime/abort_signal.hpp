@@ -1,8 +1,8 @@
 // AbortSignal: one request's "stop now", with the first reason that was given.
 //
-// Whoever waits for something on behalf of the request (the upstream attempt) registers a listener that ends the wait,
-// usually by closing its socket; the waiting coroutine then resumes by itself and looks at the reason.
-// Thread-safety: none; fired on the request's worker.
+// Whoever waits for something on behalf of the request (the upstream attempt) registers a listener
+// that ends the wait, usually by closing its socket; the waiting coroutine then resumes by itself
+// and looks at the reason. Thread-safety: none; fired on the request's worker.
 #pragma once
 
 #include <cstdint>

@@ -10,9 +10,8 @@ namespace millrace::gateway {
 namespace {
 
 std::size_t class_of(std::size_t capacity) {
-    const std::size_t rounded = std::bit_ceil(capacity < BufferPool::kSmallest
-                                                  ? BufferPool::kSmallest
-                                                  : capacity);
+    const std::size_t rounded =
+        std::bit_ceil(capacity < BufferPool::kSmallest ? BufferPool::kSmallest : capacity);
     return static_cast<std::size_t>(std::countr_zero(rounded / BufferPool::kSmallest));
 }
 

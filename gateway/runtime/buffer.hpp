@@ -1,9 +1,9 @@
 // Byte buffers from per-worker free lists, and the process-wide budget that bounds them.
 //
-// A Buffer is contiguous, grows only by being replaced, and returns its memory to the pool it came from. Classes are
-// powers of two from 1 KiB to 4 MiB; a pool keeps at most kKept bytes of free memory, the rest goes back to malloc.
-// Thread-safety: BufferPool and Buffer belong to one worker. ByteBudget is shared and lock-free; a Lease belongs to
-// its holder.
+// A Buffer is contiguous, grows only by being replaced, and returns its memory to the pool it came
+// from. Classes are powers of two from 1 KiB to 4 MiB; a pool keeps at most kKept bytes of free
+// memory, the rest goes back to malloc. Thread-safety: BufferPool and Buffer belong to one worker.
+// ByteBudget is shared and lock-free; a Lease belongs to its holder.
 #pragma once
 
 #include <array>

@@ -1,8 +1,9 @@
-// Memory for coroutine frames: per-thread free lists by size, so that a request's handful of frames costs a handful of
-// pointer moves instead of malloc calls.
+// Memory for coroutine frames: per-thread free lists by size, so that a request's handful of frames
+// costs a handful of pointer moves instead of malloc calls.
 //
-// Thread-safety: each thread has its own lists; a frame may be freed on another thread (it joins that thread's lists).
-// Bounds: at most kCachedPerClass blocks are kept per size class, 64-byte classes up to 4 KiB; larger frames use malloc.
+// Thread-safety: each thread has its own lists; a frame may be freed on another thread (it joins
+// that thread's lists). Bounds: at most kCachedPerClass blocks are kept per size class, 64-byte
+// classes up to 4 KiB; larger frames use malloc.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,9 @@
-// Loop: what all components of one worker share: the event loop, timers, buffers, time and randomness.
+// Loop: what all components of one worker share: the event loop, timers, buffers, time and
+// randomness.
 //
-// One coarse Asio timer drives the wheel, and only while something is armed. How late that timer comes is the event
-// loop's lag. Thread-safety: everything but post() and stop() belongs to the thread in run().
+// One coarse Asio timer drives the wheel, and only while something is armed. How late that timer
+// comes is the event loop's lag. Thread-safety: everything but post() and stop() belongs to the
+// thread in run().
 #pragma once
 
 #include <boost/asio/io_context.hpp>

@@ -18,7 +18,8 @@ inline std::size_t total_size(std::span<const std::string_view> pieces) {
     return total;
 }
 
-/// What is left of `pieces` once `bytes` of them were written; the first piece left is shortened in place.
+/// What is left of `pieces` once `bytes` of them were written; the first piece left is shortened in
+/// place.
 inline Pieces drop_written(Pieces pieces, std::size_t bytes) {
     while (!pieces.empty() && bytes >= pieces.front().size()) {
         bytes -= pieces.front().size();

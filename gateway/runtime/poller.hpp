@@ -1,9 +1,10 @@
-// Poller: edge-triggered readiness for a worker's sockets, one epoll instance of our own inside the Asio loop.
+// Poller: edge-triggered readiness for a worker's sockets, one epoll instance of our own inside the
+// Asio loop.
 //
-// Each socket is registered once, for everything, and never modified again: a request then costs no epoll_ctl call,
-// where an Asio readiness wait costs one each time. Hang-up (RDHUP) is seen without reading. The Asio loop watches the
-// epoll descriptor as a whole. docs/decisions/0006-own-readiness.md has the figures.
-// Thread-safety: none; one per worker.
+// Each socket is registered once, for everything, and never modified again: a request then costs no
+// epoll_ctl call, where an Asio readiness wait costs one each time. Hang-up (RDHUP) is seen without
+// reading. The Asio loop watches the epoll descriptor as a whole.
+// docs/decisions/0006-own-readiness.md has the figures. Thread-safety: none; one per worker.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -13,7 +14,8 @@
 
 namespace millrace::gateway {
 
-/// What becomes ready; lives on the heap, refers to the socket that it belongs to, and is freed through retire().
+/// What becomes ready; lives on the heap, refers to the socket that it belongs to, and is freed
+/// through retire().
 struct PollTarget {
     PollTarget() = default;
     PollTarget(const PollTarget&) = delete;

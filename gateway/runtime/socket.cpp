@@ -48,7 +48,8 @@ std::size_t to_iovecs(std::span<const std::string_view> pieces, Vectors& vectors
 
 }  // namespace
 
-/// The part of a socket that the poller and posted wake-ups know; it forgets the socket when that goes.
+/// The part of a socket that the poller and posted wake-ups know; it forgets the socket when that
+/// goes.
 struct Socket::Target final : PollTarget {
     explicit Target(Socket* of) : socket(of) {}
 
@@ -132,7 +133,8 @@ IoResult Socket::read_some(char* data, std::size_t size) {
         return read_tls(data, size);
     }
     const IoResult result = from_errno(::recv(descriptor_, data, size, 0));
-    // A short read has emptied the socket: the next byte makes a new edge. After a hang-up there will be none.
+    // A short read has emptied the socket: the next byte makes a new edge. After a hang-up there
+    // will be none.
     if (result.status == IoStatus::blocked || (result.bytes < size && !hung_up_)) {
         readable_ = false;
     }
@@ -208,15 +210,15 @@ bool Socket::ReadinessAwaiter::await_ready() const noexcept {
     if (!socket.is_open()) {
         return true;
     }
-    const bool for_reading = direction == Direction::read ? !socket.read_wants_write_
-                                                          : socket.write_wants_read_;
+    const bool for_reading =
+        direction == Direction::read ? !socket.read_wants_write_ : socket.write_wants_read_;
     return for_reading ? socket.may_read() : socket.writable_;
 }
 
 void Socket::ReadinessAwaiter::await_suspend(std::coroutine_handle<> waiter) const {
     // TLS may need the other direction before this one can go on.
-    const bool for_reading = direction == Direction::read ? !socket.read_wants_write_
-                                                          : socket.write_wants_read_;
+    const bool for_reading =
+        direction == Direction::read ? !socket.read_wants_write_ : socket.write_wants_read_;
     auto& slot = for_reading ? socket.reader_ : socket.writer_;
     MILLRACE_ASSERT(!slot);
     slot = waiter;

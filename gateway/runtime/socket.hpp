@@ -1,10 +1,11 @@
-// Socket: a connected TCP stream, plain or TLS, with non-blocking reads and writes and awaitable readiness.
+// Socket: a connected TCP stream, plain or TLS, with non-blocking reads and writes and awaitable
+// readiness.
 //
-// Reads and writes try the system call and say `blocked` when there is nothing to do; only then does a coroutine wait,
-// without holding a buffer. While no coroutine waits, readiness to read goes to the listener, which is how a client's
-// hang-up during its request and a byte on an idle pooled connection are noticed.
-// Lifetime: a coroutine that waits must be resumed (cancel or close) before the Socket is destroyed.
-// Thread-safety: none; one worker.
+// Reads and writes try the system call and say `blocked` when there is nothing to do; only then
+// does a coroutine wait, without holding a buffer. While no coroutine waits, readiness to read goes
+// to the listener, which is how a client's hang-up during its request and a byte on an idle pooled
+// connection are noticed. Lifetime: a coroutine that waits must be resumed (cancel or close) before
+// the Socket is destroyed. Thread-safety: none; one worker.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>

@@ -1,11 +1,13 @@
-// Task<T>: a lazily started coroutine that runs on its worker's thread and hands its result to the one who awaits it.
+// Task<T>: a lazily started coroutine that runs on its worker's thread and hands its result to the
+// one who awaits it.
 //
-// Why not asio::awaitable: cancellation here is always "close the socket, the pending wait ends, the code looks at the
-// reason", so neither cancellation slots nor exceptions on cancel are wanted; and a proxy spends its time in
-// short awaits, where symmetric transfer and pooled frames measure (docs/decisions/0005-own-task.md).
-// Lifetime: a Task owns its frame; awaiting it from another coroutine keeps it alive until it finishes. `spawn`
-// detaches one, which then owns itself; its arguments must be values or objects that outlive it.
-// Thread-safety: none; a coroutine never migrates.
+// Why not asio::awaitable: cancellation here is always "close the socket, the pending wait ends,
+// the code looks at the reason", so neither cancellation slots nor exceptions on cancel are wanted;
+// and a proxy spends its time in short awaits, where symmetric transfer and pooled frames measure
+// (docs/decisions/0005-own-task.md). Lifetime: a Task owns its frame; awaiting it from another
+// coroutine keeps it alive until it finishes. `spawn` detaches one, which then owns itself; its
+// arguments must be values or objects that outlive it. Thread-safety: none; a coroutine never
+// migrates.
 #pragma once
 
 #include <coroutine>

@@ -1,10 +1,10 @@
-// A hierarchical timer wheel with 10 ms ticks: arming, re-arming and disarming cost a few stores, so that every phase of
-// every request can have a deadline.
+// A hierarchical timer wheel with 10 ms ticks: arming, re-arming and disarming cost a few stores,
+// so that every phase of every request can have a deadline.
 //
-// Pure: `advance(now)` is given the time; the worker drives it from one coarse timer that runs only while the wheel is
-// not empty. A Timer fires no earlier than its deadline and at most one tick plus the caller's delay later.
-// Moving a deadline further out does not touch the wheel: the old slot re-files the timer when it comes up.
-// Thread-safety: none; one wheel per worker.
+// Pure: `advance(now)` is given the time; the worker drives it from one coarse timer that runs only
+// while the wheel is not empty. A Timer fires no earlier than its deadline and at most one tick
+// plus the caller's delay later. Moving a deadline further out does not touch the wheel: the old
+// slot re-files the timer when it comes up. Thread-safety: none; one wheel per worker.
 #pragma once
 
 #include <array>
@@ -82,7 +82,8 @@ public:
     /// Fires `timer` once `deadline` has passed; replaces an earlier deadline.
     void arm(Timer& timer, Instant deadline);
 
-    /// Runs the callbacks of all timers whose deadline is at or before `now`. Callbacks may arm and disarm any timer.
+    /// Runs the callbacks of all timers whose deadline is at or before `now`. Callbacks may arm and
+    /// disarm any timer.
     void advance(Instant now);
 
     bool empty() const { return size_ == 0; }
@@ -91,7 +92,8 @@ private:
     friend class Timer;
 
     static constexpr std::size_t kSlots = 256;
-    static constexpr std::size_t kLevels = 3;  // 2.56 s, 11 min, 46 h; beyond that the last level goes round
+    static constexpr std::size_t kLevels =
+        3;  // 2.56 s, 11 min, 46 h; beyond that the last level goes round
 
     using Slot = detail::TimerLink;
 

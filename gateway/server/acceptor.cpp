@@ -114,7 +114,8 @@ void Acceptor::accept_all() {
 void Acceptor::survive_exhaustion() {
     if (reserve_ >= 0) {
         ::close(reserve_);
-        const int descriptor = ::accept4(listening_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        const int descriptor =
+            ::accept4(listening_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (descriptor >= 0) {
             refuse(descriptor, "The gateway is out of file descriptors; try again shortly.");
         }
@@ -163,7 +164,8 @@ void Acceptor::refuse(int descriptor, const std::string& why) {
     metrics::count_refusal(slot_, Errc::too_many_connections);
     const auto& snapshot = *snapshots_.get();
     if (snapshot.tls == nullptr) {
-        Random random(static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
+        Random random(static_cast<std::uint64_t>(
+            std::chrono::steady_clock::now().time_since_epoch().count()));
         const auto answer =
             bare_refusal({Errc::too_many_connections, Origin::policy, why},
                          RequestId(std::chrono::system_clock::now(), random).view());

@@ -1,9 +1,11 @@
-// Acceptor: the one thread that accepts connections and hands each to the worker with the fewest live requests.
+// Acceptor: the one thread that accepts connections and hands each to the worker with the fewest
+// live requests.
 //
-// LLM streams are long, so who accepts decides who is loaded. Over a limit the client is told so before anything is
-// read. Running out of file descriptors neither spins nor leaves clients in the queue unanswered: a reserved descriptor
-// is given up to accept and close one, then the acceptor pauses. Thread-safety: start(), stop() and destruction from
-// the owner's thread; limits follow the published snapshot.
+// LLM streams are long, so who accepts decides who is loaded. Over a limit the client is told so
+// before anything is read. Running out of file descriptors neither spins nor leaves clients in the
+// queue unanswered: a reserved descriptor is given up to accept and close one, then the acceptor
+// pauses. Thread-safety: start(), stop() and destruction from the owner's thread; limits follow the
+// published snapshot.
 #pragma once
 
 #include <atomic>
@@ -37,9 +39,10 @@ private:
 
 class Acceptor {
 public:
-    /// `listening` is a bound, listening socket that stays the owner's. `slot` counts refusals and belongs to this thread.
-    Acceptor(int listening, std::vector<std::unique_ptr<Worker>>& workers, Published<Snapshot>& snapshots,
-             metrics::Slot& slot);
+    /// `listening` is a bound, listening socket that stays the owner's. `slot` counts refusals and
+    /// belongs to this thread.
+    Acceptor(int listening, std::vector<std::unique_ptr<Worker>>& workers,
+             Published<Snapshot>& snapshots, metrics::Slot& slot);
     Acceptor(const Acceptor&) = delete;
     Acceptor& operator=(const Acceptor&) = delete;
     ~Acceptor() { stop(); }

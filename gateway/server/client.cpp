@@ -47,7 +47,7 @@ Task<bool> Client::write_all(Pieces pieces, Duration stall, ByteBudget& budget) 
             abort.fire(AbortReason::client_stalled);
             co_return false;
         }
-            timed_out_ = false;
+        timed_out_ = false;
         loop.arm(timer_, loop.now() + stall);
         co_await socket.writable();
         timer_.disarm();
@@ -121,7 +121,7 @@ Task<void> Client::linger(Duration limit) {
         }
         if (got.status == IoStatus::blocked) {
             discarded.release();
-                    timed_out_ = false;
+            timed_out_ = false;
             loop.arm(timer_, deadline);
             co_await socket.readable();
             if (timed_out_) {

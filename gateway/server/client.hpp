@@ -1,7 +1,9 @@
-// Client: one accepted connection with its buffers and its deadline, and the three ways of waiting on it.
+// Client: one accepted connection with its buffers and its deadline, and the three ways of waiting
+// on it.
 //
-// While a request is being answered the connection stays watched: pipelined bytes are kept (up to kAhead), and a FIN or
-// RST fires the abort signal. An idle connection holds no buffer. Thread-safety: none; one worker.
+// While a request is being answered the connection stays watched: pipelined bytes are kept (up to
+// kAhead), and a FIN or RST fires the abort signal. An idle connection holds no buffer.
+// Thread-safety: none; one worker.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +40,8 @@ public:
 
     Task<WaitResult> wait_readable(Instant deadline);
 
-    /// Writes all pieces; false when the client is gone or took nothing for `stall` (the abort signal says which).
-    /// What waits for the client is held in `budget` meanwhile.
+    /// Writes all pieces; false when the client is gone or took nothing for `stall` (the abort
+    /// signal says which). What waits for the client is held in `budget` meanwhile.
     Task<bool> write_all(Pieces pieces, Duration stall, ByteBudget& budget);
 
     /// From here on readiness means pipelined bytes or a hang-up, until stop_watching().
@@ -48,7 +50,8 @@ public:
 
     /// Closes at once; whoever waits resumes.
     void close(bool reset = false);
-    /// Reads and discards until the client closes, at most `limit` long, so that what was written is not lost to a RST.
+    /// Reads and discards until the client closes, at most `limit` long, so that what was written
+    /// is not lost to a RST.
     Task<void> linger(Duration limit);
 
     Loop& loop;

@@ -16,23 +16,27 @@
 namespace millrace::gateway {
 namespace {
 
-/// As many as the kernel allows (net.core.somaxconn caps it): a burst of new clients must not be refused.
+/// As many as the kernel allows (net.core.somaxconn caps it): a burst of new clients must not be
+/// refused.
 constexpr int kBacklog = 65'535;
 
 std::unexpected<Error> cannot_listen(const config::Address& address, const std::string& why) {
-    return failure(Errc::internal, Origin::internal,
-                   "Cannot listen on " + address.host + ":" + std::to_string(address.port) + ": " + why + ".");
+    return failure(
+        Errc::internal, Origin::internal,
+        "Cannot listen on " + address.host + ":" + std::to_string(address.port) + ": " + why + ".");
 }
 
 bool is_listening(int descriptor) {
     int accepting = 0;
     socklen_t size = sizeof(accepting);
-    return ::getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &size) == 0 && accepting == 1;
+    return ::getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &size) == 0 &&
+           accepting == 1;
 }
 
 std::optional<int> to_int(const std::optional<std::string>& text) {
     int value = 0;
-    if (!text || std::from_chars(text->data(), text->data() + text->size(), value).ec != std::errc{}) {
+    if (!text ||
+        std::from_chars(text->data(), text->data() + text->size(), value).ec != std::errc{}) {
         return std::nullopt;
     }
     return value;
@@ -124,8 +128,9 @@ std::optional<Listener> Listener::receive(int unix_socket) {
 }
 
 std::optional<Listener> inherited_listener(
-    const std::string& name, const std::function<std::optional<std::string>(const char*)>& environment,
-    int pid, int first_descriptor) {
+    const std::string& name,
+    const std::function<std::optional<std::string>(const char*)>& environment, int pid,
+    int first_descriptor) {
     if (to_int(environment("LISTEN_PID")) != pid) {
         return std::nullopt;
     }

@@ -1,8 +1,9 @@
-// Listening sockets: bound here, or inherited from whoever started us (systemd's protocol: LISTEN_FDS, LISTEN_PID,
-// LISTEN_FDNAMES), so that an upgrade can pass them on and no connection attempt is lost.
+// Listening sockets: bound here, or inherited from whoever started us (systemd's protocol:
+// LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES), so that an upgrade can pass them on and no connection
+// attempt is lost.
 //
-// A Listener owns its descriptor. give_away() sends it to another process over a Unix socket (SCM_RIGHTS).
-// Thread-safety: none.
+// A Listener owns its descriptor. give_away() sends it to another process over a Unix socket
+// (SCM_RIGHTS). Thread-safety: none.
 #pragma once
 
 #include <cstdint>
@@ -42,10 +43,11 @@ private:
     int descriptor_;
 };
 
-/// An inherited listening socket with that name (`data`), if this process was started with one. Pure but for the
-/// check that the descriptor listens: environment and pid are arguments.
+/// An inherited listening socket with that name (`data`), if this process was started with one.
+/// Pure but for the check that the descriptor listens: environment and pid are arguments.
 std::optional<Listener> inherited_listener(
-    const std::string& name, const std::function<std::optional<std::string>(const char*)>& environment,
-    int pid, int first_descriptor = 3);
+    const std::string& name,
+    const std::function<std::optional<std::string>(const char*)>& environment, int pid,
+    int first_descriptor = 3);
 
 }  // namespace millrace::gateway

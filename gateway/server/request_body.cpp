@@ -13,13 +13,15 @@ namespace {
 constexpr std::size_t kChunkedStart = std::size_t{16} * 1024;
 
 std::unexpected<Error> over_limit(std::uint64_t limit) {
-    return failure(Errc::body_too_large, Origin::downstream,
-                   "The body is over the limit of " + std::to_string(limit) + " bytes (limits.body).");
+    return failure(
+        Errc::body_too_large, Origin::downstream,
+        "The body is over the limit of " + std::to_string(limit) + " bytes (limits.body).");
 }
 
 std::unexpected<Error> overloaded() {
     return failure(Errc::server_overloaded, Origin::policy,
-                   "The gateway holds as many request bytes as it may (limits.buffered_bytes); try again shortly.");
+                   "The gateway holds as many request bytes as it may (limits.buffered_bytes); try "
+                   "again shortly.");
 }
 
 }  // namespace
@@ -84,15 +86,15 @@ Task<bool> RequestBody::send_continue() {
 Instant RequestBody::rate_deadline() const {
     const auto rate = timeouts_.body_rate;
     const Duration earned =
-        rate == 0 ? Duration(0) : std::chrono::seconds(1) * static_cast<std::int64_t>(received_ / rate);
+        rate == 0 ? Duration(0)
+                  : std::chrono::seconds(1) * static_cast<std::int64_t>(received_ / rate);
     return rate == 0 ? Instant::max() - std::chrono::hours(1)
                      : started_ + timeouts_.body_grace + earned;
 }
 
 Task<Result<void>> RequestBody::receive(Buffer& target, std::size_t most) {
     for (;;) {
-        const IoResult got =
-            client_.socket.read_some(target.tail(), std::min(target.room(), most));
+        const IoResult got = client_.socket.read_some(target.tail(), std::min(target.room(), most));
         switch (got.status) {
             case IoStatus::ok:
                 target.commit(got.bytes);
@@ -148,7 +150,8 @@ Result<void> RequestBody::take_chunks(std::string_view raw, std::uint64_t limit,
         if (!piece) {
             return std::unexpected(piece.error());
         }
-        const auto announced = std::max<std::uint64_t>(chunks_.announced(), body_.size() + piece->size());
+        const auto announced =
+            std::max<std::uint64_t>(chunks_.announced(), body_.size() + piece->size());
         if (announced > limit) {
             return over_limit(limit);
         }

@@ -1,5 +1,6 @@
-// RequestBody: BodySource over a Client. A body that came with its head is not copied; any other is read once, directly
-// into one buffer of its size, at a minimum rate. Thread-safety: none; one per request.
+// RequestBody: BodySource over a Client. A body that came with its head is not copied; any other is
+// read once, directly into one buffer of its size, at a minimum rate. Thread-safety: none; one per
+// request.
 #pragma once
 
 #include "config/model.hpp"
@@ -20,8 +21,8 @@ public:
                                             BodyObserver* observer) override;
     void release() override;
 
-    /// The body has been read, or (without waiting) can be skipped because it is all here. Otherwise the connection
-    /// cannot carry another request.
+    /// The body has been read, or (without waiting) can be skipped because it is all here.
+    /// Otherwise the connection cannot carry another request.
     bool skip();
 
 private:

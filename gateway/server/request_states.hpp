@@ -1,5 +1,6 @@
-// RequestStates: a worker's free parsers and output buffers, lent to a session from a request's first byte to the end
-// of its answer, so that idle connections hold none and busy ones allocate none. Thread-safety: none; one worker.
+// RequestStates: a worker's free parsers and output buffers, lent to a session from a request's
+// first byte to the end of its answer, so that idle connections hold none and busy ones allocate
+// none. Thread-safety: none; one worker.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +28,9 @@ class RequestStates {
 public:
     struct Return {
         RequestStates* pool = nullptr;
-        void operator()(RequestState* state) const { pool->put(std::unique_ptr<RequestState>(state)); }
+        void operator()(RequestState* state) const {
+            pool->put(std::unique_ptr<RequestState>(state));
+        }
     };
     using Lease = std::unique_ptr<RequestState, Return>;
 

@@ -1,5 +1,5 @@
-// ResponseWriter: ResponseSink over a Client: HTTP/1.1 framing of one answer, each write one system call where the
-// kernel takes it. Thread-safety: none; one per request.
+// ResponseWriter: ResponseSink over a Client: HTTP/1.1 framing of one answer, each write one system
+// call where the kernel takes it. Thread-safety: none; one per request.
 #pragma once
 
 #include <string>
@@ -22,8 +22,8 @@ struct ResponseRules {
 
 class ResponseWriter final : public ResponseSink {
 public:
-    /// `head` and `gather` are reused between requests. An answer that begins before `body` was read, and cannot skip
-    /// it, is the connection's last.
+    /// `head` and `gather` are reused between requests. An answer that begins before `body` was
+    /// read, and cannot skip it, is the connection's last.
     ResponseWriter(Client& client, RequestBody& body, ByteBudget& budget,
                    const ResponseRules& rules, std::string& head,
                    std::vector<std::string_view>& gather);

@@ -33,7 +33,10 @@ Task<void> Session::run() {
         RequestStates::Lease state;
         switch (co_await read_head(snapshot->config(), state)) {
             case HeadResult::complete: goes_on = co_await answer(*snapshot, *state); break;
-            case HeadResult::refused: lingers_ = true; goes_on = false; break;
+            case HeadResult::refused:
+                lingers_ = true;
+                goes_on = false;
+                break;
             case HeadResult::ended: goes_on = false; break;
         }
     }
@@ -47,7 +50,9 @@ Task<void> Session::run() {
 Task<bool> Session::handshake(const Snapshot& snapshot) {
     using metrics::HandshakeResult;
     auto& counted = worker_.services().metrics.process().tls_handshakes;
-    const auto count = [&counted](HandshakeResult result) { counted[metrics::index_of(result)].add(); };
+    const auto count = [&counted](HandshakeResult result) {
+        counted[metrics::index_of(result)].add();
+    };
     struct Deadline {
         Client* client;
         bool passed = false;
@@ -77,8 +82,8 @@ Task<Session::HeadResult> Session::read_head(const config::Config& config,
     in = std::move(client_.ahead);
     idle_ = in.size() == 0;
     const auto& timeouts = config.client_timeouts;
-    Instant deadline = worker_.loop().now() +
-                       (requests_ == 0 || !idle_ ? timeouts.header : timeouts.keep_alive);
+    Instant deadline =
+        worker_.loop().now() + (requests_ == 0 || !idle_ ? timeouts.header : timeouts.keep_alive);
     bool look = in.size() > 0;
     for (;;) {
         if (look) {

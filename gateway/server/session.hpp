@@ -1,8 +1,9 @@
-// Session: one client connection's life. TLS handshake, then heads in order, each answered by the pipeline before the
-// next is parsed, until either side is done.
+// Session: one client connection's life. TLS handshake, then heads in order, each answered by the
+// pipeline before the next is parsed, until either side is done.
 //
-// States, as shutdown needs them: idle (between requests; may be closed at any time) and active (a request is being
-// read or answered). Thread-safety: none; owned by its worker, which destroys it when run() has ended.
+// States, as shutdown needs them: idle (between requests; may be closed at any time) and active (a
+// request is being read or answered). Thread-safety: none; owned by its worker, which destroys it
+// when run() has ended.
 #pragma once
 
 #include <cstdint>

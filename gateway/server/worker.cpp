@@ -19,19 +19,22 @@ struct Worker::Held {
     std::function<void()> on_closed;
 };
 
-Worker::Worker(std::size_t index, const SharedServices& shared, metrics::Slot& slot, std::uint64_t seed)
+Worker::Worker(std::size_t index, const SharedServices& shared, metrics::Slot& slot,
+               std::uint64_t seed)
     : shared_(shared),
       slot_(slot),
-      loop_(shared.clock, seed + index, [this](Duration lag) { slot_.process().loop_lag.observe(lag); }),
+      loop_(shared.clock, seed + index,
+            [this](Duration lag) { slot_.process().loop_lag.observe(lag); }),
       upstreams_(loop_),
       snapshots_(shared.snapshots),
-      services_{loop_,          shared.clock,        upstreams_,       endpoints_, slot_,
-                shared.budget,  shared.response_ids, shared.access_log, snapshots_, scratch_} {}
+      services_{loop_,         shared.clock,        upstreams_,        endpoints_, slot_,
+                shared.budget, shared.response_ids, shared.access_log, snapshots_, scratch_} {}
 
 Worker::~Worker() {
     stop();
     join();
-    // Whoever still waits is resumed once more, to find its connection closed; a few turns see them all out.
+    // Whoever still waits is resumed once more, to find its connection closed; a few turns see them
+    // all out.
     constexpr int kTurns = 100;
     for (const auto& [session, held] : sessions_) {
         session->abort_request();
@@ -42,7 +45,8 @@ Worker::~Worker() {
         loop_.context().poll();
     }
     for (auto& [session, held] : sessions_) {
-        static_cast<void>(held.release());  // a coroutine still refers to it; the process is about to end
+        static_cast<void>(
+            held.release());  // a coroutine still refers to it; the process is about to end
     }
     upstreams_.clear();
 }
@@ -53,10 +57,12 @@ void Worker::start() {
 
 void Worker::adopt(int descriptor, std::string address, std::function<void()> on_closed) {
     connections_.fetch_add(1, std::memory_order_relaxed);
-    loop_.post([this, descriptor, address = std::move(address), on_closed = std::move(on_closed)]() mutable {
+    loop_.post([this, descriptor, address = std::move(address),
+                on_closed = std::move(on_closed)]() mutable {
         const int on = 1;
         ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-        auto held = std::make_unique<Held>(*this, descriptor, std::move(address), std::move(on_closed));
+        auto held =
+            std::make_unique<Held>(*this, descriptor, std::move(address), std::move(on_closed));
         auto& session = held->session;
         slot_.process().connections_opened.add();
         sessions_.emplace(&session, std::move(held));
@@ -68,7 +74,8 @@ void Worker::adopt(int descriptor, std::string address, std::function<void()> on
                     shared_.on_bug(bug.what());
                 }
             }
-            // The coroutine that runs this still stands on the session's Task; the session goes on the next turn.
+            // The coroutine that runs this still stands on the session's Task; the session goes on
+            // the next turn.
             loop_.post([this, &session] {
                 const auto found = sessions_.find(&session);
                 const auto closed = std::move(found->second->on_closed);

@@ -1,8 +1,8 @@
-// Worker: one thread with its own event loop, connections, upstream pool and counters. A session never leaves its
-// worker, so nothing on the request path is locked.
+// Worker: one thread with its own event loop, connections, upstream pool and counters. A session
+// never leaves its worker, so nothing on the request path is locked.
 //
-// Thread-safety: adopt(), drain(), abort_all(), stop(), the counts and join() from any thread; the rest belongs to the
-// worker's own thread.
+// Thread-safety: adopt(), drain(), abort_all(), stop(), the counts and join() from any thread; the
+// rest belongs to the worker's own thread.
 #pragma once
 
 #include <atomic>
@@ -35,13 +35,15 @@ struct SharedServices {
 
 class Worker {
 public:
-    Worker(std::size_t index, const SharedServices& shared, metrics::Slot& slot, std::uint64_t seed);
+    Worker(std::size_t index, const SharedServices& shared, metrics::Slot& slot,
+           std::uint64_t seed);
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
     ~Worker();
 
     void start();
-    /// Takes over an accepted, non-blocking socket. `on_closed` runs on the worker's thread when the connection is gone.
+    /// Takes over an accepted, non-blocking socket. `on_closed` runs on the worker's thread when
+    /// the connection is gone.
     void adopt(int descriptor, std::string address, std::function<void()> on_closed);
     /// Idle connections close, busy ones after their answer; new ones are served once.
     void drain(bool on);

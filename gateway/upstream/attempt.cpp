@@ -29,8 +29,9 @@ Attempt::Attempt(Loop& loop, UpstreamPool& pool, AbortSignal& abort, const Attem
       options_(options),
       timer_([](void* self) { static_cast<Attempt*>(self)->interrupt(Interrupt::deadline); }, this),
       awaiting_content_(options.is_stream),
-      listener_(abort, [](void* self) { static_cast<Attempt*>(self)->interrupt(Interrupt::aborted); },
-                this) {}
+      listener_(
+          abort, [](void* self) { static_cast<Attempt*>(self)->interrupt(Interrupt::aborted); },
+          this) {}
 
 void Attempt::interrupt(Interrupt why) {
     if (interrupt_ == Interrupt::none) {
@@ -68,7 +69,8 @@ Error Attempt::interrupted() const {
     const auto& limits = options_.timeouts;
     const auto sentence = [](std::string_view what, Duration limit) {
         return std::string(what) + " within " +
-               std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(limit).count()) +
+               std::to_string(
+                   std::chrono::duration_cast<std::chrono::milliseconds>(limit).count()) +
                " ms.";
     };
     switch (deadline_code_) {
@@ -87,7 +89,7 @@ Error Attempt::interrupted() const {
         default: break;
     }
     return {Errc::total_timeout, Origin::upstream,
-            "The backend did not finish its answer within the request's time limit."};
+            sentence("The request was not finished", options_.total_limit)};
 }
 
 Error Attempt::connection_lost() const {

@@ -1,9 +1,10 @@
 // Attempt: one try at one endpoint, from connection to the last byte of the answer.
 //
-// The steps are coroutines, called in order: connect, send, read_head, then read until the body is complete. Each waits
-// with a deadline, and ends at once when the request is aborted. While it waits for the backend it holds no buffer.
-// Every failure is an Error whose code says which step and limit; facts about the attempt stay readable afterwards.
-// finish() gives a clean connection back to the pool; destruction closes any other. Thread-safety: none; one worker.
+// The steps are coroutines, called in order: connect, send, read_head, then read until the body is
+// complete. Each waits with a deadline, and ends at once when the request is aborted. While it
+// waits for the backend it holds no buffer. Every failure is an Error whose code says which step
+// and limit; facts about the attempt stay readable afterwards. finish() gives a clean connection
+// back to the pool; destruction closes any other. Thread-safety: none; one worker.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +39,7 @@ enum class BodyProgress : std::uint8_t {
 struct AttemptOptions {
     config::UpstreamTimeouts timeouts;
     Instant total_deadline = Instant::max();  ///< of the whole exchange
+    Duration total_limit{0};                  ///< the limit behind it, for the error's text
     bool is_stream = false;                   ///< the first-token limit applies
     bool is_head = false;                     ///< the request is a HEAD: no body will follow
 };
@@ -50,34 +52,38 @@ public:
     ~Attempt() = default;
 
     /// Takes a kept connection or opens one. Both arguments outlive the call.
-    Task<Result<void>> connect(const routing::EndpointState& endpoint, const BackendRuntime& backend);
+    Task<Result<void>> connect(const routing::EndpointState& endpoint,
+                               const BackendRuntime& backend);
 
-    /// Writes the request; the views stay valid until it returns. A backend that answers before it has read
-    /// everything is no failure: the answer is there to be read.
+    /// Writes the request; the views stay valid until it returns. A backend that answers before it
+    /// has read everything is no failure: the answer is there to be read.
     Task<Result<void>> send(Pieces pieces);
 
     /// Reads up to the end of the final response head; head() is valid until the first read().
     Task<Result<void>> read_head();
     const http1::ResponseHead& head() const { return connection_->parser.head(); }
 
-    /// Replaces `pieces` by the next part of the body; the views are valid until the next call. Fails with
-    /// upstream_truncated when the body ended early.
+    /// Replaces `pieces` by the next part of the body; the views are valid until the next call.
+    /// Fails with upstream_truncated when the body ended early.
     Task<Result<BodyProgress>> read(std::vector<std::string_view>& pieces);
 
-    /// Moves what read() delivered together, so that it is one view; for readers that need whole events.
+    /// Moves what read() delivered together, so that it is one view; for readers that need whole
+    /// events.
     std::string_view join(std::vector<std::string_view>& pieces);
 
-    /// Copies the head's bytes to `storage`, where head() then lives; for callers that read on before they use it.
+    /// Copies the head's bytes to `storage`, where head() then lives; for callers that read on
+    /// before they use it.
     void keep_head(std::string& storage);
 
-    /// What the backend has sent already, at most 64 KiB, without waiting: for the count after an abort. False when
-    /// there is nothing more.
+    /// What the backend has sent already, at most 64 KiB, without waiting: for the count after an
+    /// abort. False when there is nothing more.
     bool read_available(std::vector<std::string_view>& pieces);
 
     /// A content token was seen: only the idle limit remains.
     void content_seen() { awaiting_content_ = false; }
 
-    /// Keeps the connection for the next request if its last answer ended cleanly. Call once, after `complete`.
+    /// Keeps the connection for the next request if its last answer ended cleanly. Call once, after
+    /// `complete`.
     void finish(const config::Backend& settings);
 
     bool reused() const { return reused_; }
@@ -104,8 +110,8 @@ private:
     AbortSignal& abort_;
     AttemptOptions options_;
     std::unique_ptr<Connection> connection_;
-    Buffer in_;                  // bytes of the last read
-    std::string_view undecoded_; // of in_
+    Buffer in_;                   // bytes of the last read
+    std::string_view undecoded_;  // of in_
     http1::ChunkDecoder chunks_{Origin::upstream};
     std::uint64_t remaining_ = 0;  // of a body with a length
     std::uint64_t bytes_read_ = 0;

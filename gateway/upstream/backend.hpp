@@ -1,8 +1,8 @@
-// What the data path needs of a configured backend beside its endpoints: credential, TLS identity, and what was
-// learned about it while it served.
+// What the data path needs of a configured backend beside its endpoints: credential, TLS identity,
+// and what was learned about it while it served.
 //
-// Thread-safety: BackendRuntime is immutable, one per configuration snapshot; BackendLearned is shared by snapshots
-// and lock-free.
+// Thread-safety: BackendRuntime is immutable, one per configuration snapshot; BackendLearned is
+// shared by snapshots and lock-free.
 #pragma once
 
 #include <atomic>

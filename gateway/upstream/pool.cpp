@@ -50,7 +50,8 @@ void UpstreamPool::evict(Connection& connection) {
     if (found == idle_.end()) {
         return;
     }
-    std::erase_if(found->second, [&connection](const auto& kept) { return kept.get() == &connection; });
+    std::erase_if(found->second,
+                  [&connection](const auto& kept) { return kept.get() == &connection; });
     if (found->second.empty()) {
         idle_.erase(found);
     }

@@ -1,9 +1,10 @@
 // UpstreamPool: one worker's kept-alive connections to endpoints.
 //
-// A connection is kept only while it is silent: any byte or FIN on an idle connection evicts it at once (that byte
-// could be taken for the answer to the next request), and it leaves before the backend's own idle timeout. The most
-// recently used one goes first. Connections are keyed by the endpoint's generation and the TLS identity they were
-// verified with. Thread-safety: none; one per worker.
+// A connection is kept only while it is silent: any byte or FIN on an idle connection evicts it at
+// once (that byte could be taken for the answer to the next request), and it leaves before the
+// backend's own idle timeout. The most recently used one goes first. Connections are keyed by the
+// endpoint's generation and the TLS identity they were verified with. Thread-safety: none; one per
+// worker.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +24,8 @@ namespace millrace::gateway {
 
 class UpstreamPool;
 
-/// One TCP or TLS connection to one endpoint. Owned by the pool while idle and by an attempt while in use.
+/// One TCP or TLS connection to one endpoint. Owned by the pool while idle and by an attempt while
+/// in use.
 struct Connection {
     Connection(Loop& loop, const boost::asio::ip::tcp& protocol) : socket(loop, protocol) {}
 
@@ -49,7 +51,8 @@ public:
     /// The most recently used idle connection, or null.
     std::unique_ptr<Connection> take(std::uint64_t generation, const TlsClientContext* tls);
 
-    /// Keeps `connection`, whose last response was read to its end and nothing beyond, unless `max_idle` are kept.
+    /// Keeps `connection`, whose last response was read to its end and nothing beyond, unless
+    /// `max_idle` are kept.
     void put(std::unique_ptr<Connection> connection, std::size_t max_idle, Duration idle_timeout);
 
     /// Closes the idle connections of endpoints that are gone.

@@ -1,4 +1,5 @@
-// Runs a fuzz entry over every file of its corpus directories, so that each found input stays a unit test.
+// Runs a fuzz entry over every file of its corpus directories, so that each found input stays a
+// unit test.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>

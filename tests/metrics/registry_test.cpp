@@ -69,7 +69,7 @@ TEST(Registry, KeepsCellsInPlaceWhileNamesAreAdded) {
 }
 
 TEST(Registry, CountsNamesBeyondTheCapAsUnknownOrOther) {
-    Registry registry(1, {.max_variants = 2, .max_backends = 1, .max_routes = 1, .max_tenants = 2});
+    Registry registry(1, {.max_variants = 2, .max_backends = 1, .max_tenants = 2});
     registry.intern_variant("m", "1", "ns");
     registry.intern_variant("m", "2", "ns");
     const VariantId third = registry.intern_variant("m", "3", "ns");
@@ -79,13 +79,11 @@ TEST(Registry, CountsNamesBeyondTheCapAsUnknownOrOther) {
               1);
     registry.intern_backend("b1");
     EXPECT_EQ(registry.intern_backend("b2").value, 0U);
-    registry.intern_route("r1");
-    EXPECT_EQ(registry.intern_route("r2").value, 0U);
     registry.intern_tenant("t1");
     registry.intern_tenant("t2");
     const TenantId other = registry.intern_tenant("t3");
     EXPECT_EQ(other, registry.intern_tenant("other"));
-    EXPECT_EQ(value_of(registry, "millrace_series_dropped_total"), 4);
+    EXPECT_EQ(value_of(registry, "millrace_series_dropped_total"), 3);
 }
 
 TEST(Registry, DoesNotGrowWhateverClientsSend) {
@@ -220,7 +218,6 @@ std::vector<GaugeHandle> fill(Registry& registry) {
     attempt.backend = registry.intern_backend("pool");
     settle(registry.slot(0), record);
     registry.slot(0).process().loop_lag.observe(Duration(1000));
-    registry.slot(0).route(registry.intern_route("r")).zero_weight.add();
     return handles;
 }
 

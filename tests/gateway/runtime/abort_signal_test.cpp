@@ -30,7 +30,9 @@ TEST(AbortSignal, TellsAListenerThatComesTooLateAtOnce) {
 TEST(AbortSignal, ForgetsAListenerAndCanBeReset) {
     AbortSignal signal;
     int calls = 0;
-    { const AbortSignal::Listener listener(signal, count, &calls); }
+    {
+        const AbortSignal::Listener listener(signal, count, &calls);
+    }
     signal.fire(AbortReason::client_stalled);
     EXPECT_EQ(calls, 0);
     signal.reset();

@@ -29,7 +29,8 @@ protected:
         port = ntohs(address.sin_port);
         peer = ::socket(AF_INET, SOCK_STREAM, 0);
         ASSERT_EQ(::connect(peer, reinterpret_cast<sockaddr*>(&address), size), 0);
-        ours = std::make_unique<Socket>(loop, ::accept4(listening, nullptr, nullptr, SOCK_NONBLOCK));
+        ours =
+            std::make_unique<Socket>(loop, ::accept4(listening, nullptr, nullptr, SOCK_NONBLOCK));
         ::close(listening);
     }
     void TearDown() override {

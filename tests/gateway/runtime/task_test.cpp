@@ -87,7 +87,9 @@ TEST(Task, DeepAwaitChainsReturnTheirResult) {
 TEST(Task, ATaskThatIsNeverAwaitedFreesItsFrame) {
     Event event;
     int out = 0;
-    { const Task<> task = sum(event, out); }
+    {
+        const Task<> task = sum(event, out);
+    }
     EXPECT_EQ(out, 0);
 }
 
