@@ -24,6 +24,7 @@ ROOT = HERE.parent.parent
 RESULTS = ROOT / "bench" / "results"
 CONFIGS = HERE / "configs"
 PR_SET_PDEATHSIG = 1
+MANY_MODELS, MANY_ENDPOINTS = 9_800, 1_000  # about what fits into one document of 100 000 values and keys
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
@@ -263,7 +264,7 @@ def _haproxy(rig, port, sim_port, tls, by_body=False):
 VARIANTS = {
     "millrace-body": _millrace,
     "millrace-header": _millrace,
-    "millrace-10k-models": lambda *a, **s: _millrace(*a, models=10_000, endpoints=1_000, **s),
+    "millrace-many-models": lambda *a, **s: _millrace(*a, models=MANY_MODELS, endpoints=MANY_ENDPOINTS, **s),
     "nginx-header": _nginx,
     "haproxy-header": _haproxy,
     "haproxy-json": lambda *a, **s: _haproxy(*a, by_body=True, **s),

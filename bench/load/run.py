@@ -34,14 +34,14 @@ ROWS = {
     "16k-c8": {"kind": "closed", "body": 16 * 1024, "connections": 8, "variants": ALL},
     "220k-c8": {"kind": "closed", "body": 220 * 1024, "connections": 8, "variants": LARGE},
     "1m-c4": {"kind": "closed", "body": 1024 * 1024, "connections": 4, "variants": LARGE},
-    "10k-models": {"kind": "closed", "body": 1024, "connections": 64,
-                   "variants": ["millrace-body", "millrace-10k-models"]},
+    "many-models": {"kind": "closed", "body": 1024, "connections": 64,
+                   "variants": ["millrace-body", "millrace-many-models"]},
     "latency-2k": {"kind": "open", "body": 1024, "connections": 64, "rate": 2000,
                    "variants": ["direct", *ALL]},
     "sse-500": {"kind": "streams", "body": 1024, "streams": 500,
                 "variants": ["direct", "millrace-body", "nginx-header", "haproxy-header"]},
     "memory": {"kind": "memory", "variants": ["millrace-header", "nginx-header", "haproxy-header"]},
-    "metrics-page": {"kind": "page", "variants": ["millrace-10k-models"]},
+    "metrics-page": {"kind": "page", "variants": ["millrace-many-models"]},
 }
 
 
@@ -185,7 +185,7 @@ def memory_row(rig, sim, args, results):
 
 def page_row(rig, sim, args, results):
     """How long /metrics takes with many models, idle and under load."""
-    gateway = rig.start_gateway("millrace-10k-models", sim.port, GATEWAY_CORE)
+    gateway = rig.start_gateway("millrace-many-models", sim.port, GATEWAY_CORE)
     page = get(gateway.metrics_port, "/metrics", 60)[1]
     series = sum(1 for line in page.splitlines() if line and not line.startswith("#"))
     times = []

@@ -43,8 +43,8 @@ wait_for() {
     exit 1
 }
 
-start vllm-sim-1 "$bin/vllm-sim" --address 127.0.0.1 --port 8001 --model llama-3-8b --inter-token-ms 20
-start vllm-sim-2 "$bin/vllm-sim" --address 127.0.0.1 --port 8002 --model llama-3-8b --inter-token-ms 20
+start vllm-sim-1 "$bin/vllm-sim" --address 127.0.0.1 --port 8001 --any-model --inter-token-ms 20
+start vllm-sim-2 "$bin/vllm-sim" --address 127.0.0.1 --port 8002 --any-model --inter-token-ms 20
 wait_for vllm-sim-1 "${pids[0]}" http://127.0.0.1:8001/health
 wait_for vllm-sim-2 "${pids[1]}" http://127.0.0.1:8002/health
 start millrace "$bin/millrace" serve -c "$config"
