@@ -9,30 +9,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "gateway/openai/stream_facts.hpp"
 #include "metrics/tokens/json_cursor.hpp"
 #include "metrics/tokens/json_text.hpp"
 #include "metrics/tokens/stream_error.hpp"
 #include "metrics/tokens/usage.hpp"
 
 namespace millrace::openai {
-
-/// Everything observed of a stream so far.
-struct StreamFacts {
-    bool saw_content = false;   ///< a first content token was seen
-    bool saw_terminal = false;  ///< [DONE], response.completed/.failed/.incomplete, message_stop
-    std::uint64_t events = 0;   ///< complete events received, comments included
-    std::uint64_t forwarded_events = 0;
-    std::uint64_t content_events = 0;    ///< content deltas over all choices
-    std::uint64_t oversized_events = 0;  ///< over 64 KiB, passed through unedited
-    std::uint64_t unread_events = 0;     ///< data that was no JSON object we could read
-    std::optional<metrics::TokenUsage> final_usage;
-    std::optional<metrics::StreamError> error;   ///< the first error event
-    std::string response_id;                     ///< at most 256 bytes
-    std::string finish_reason;                   ///< the last one seen, at most 32 bytes
-    std::vector<metrics::ChoiceTokens> choices;  ///< by order of appearance, at most 1024
-};
 
 /// What the filter must know of an event's data.
 struct EventShape {

@@ -35,7 +35,7 @@ AttemptOptions options_for(const RequestScope& scope, const Request& request,
     options.is_stream = request.is_stream();
     options.is_head = scope.record.method.view() == "HEAD";
     const auto& rule = *resolved.decision.rule;
-    const Instant now = scope.services.loop.now();
+    const Instant now = scope.services.loop.recent();
     const auto bound = [&options](Instant from, Duration limit) {
         if (limit > Duration(0) && from + limit < options.total_deadline) {
             options.total_deadline = from + limit;
@@ -66,7 +66,7 @@ Task<Result<void>> exchange_heads(RequestScope& scope, const Request& request,
     if (auto head = co_await attempt.read_head(); !head) {
         co_return head;
     }
-    answer.head_at = scope.services.loop.now();
+    answer.head_at = scope.services.loop.recent();
     scope.record.attempts.last()->status = static_cast<std::uint16_t>(attempt.head().status);
     co_return Result<void>{};
 }
@@ -156,7 +156,7 @@ Task<Result<void>> forward(RequestScope& scope, const Request& request, const Re
     const routing::EndpointState* avoid = nullptr;
     std::shared_ptr<routing::EndpointState> again = resolved.pinned;
     answer.backend = &scope.snapshot().backend_of(target);
-    answer.ready_at = services.loop.now();
+    answer.ready_at = services.loop.recent();
     scope.record.queue_wait = Duration(0);  // there is no queue: admission grants at once
     for (;;) {
         if (again != nullptr) {

@@ -25,9 +25,7 @@ bool is_identity(std::string_view coding) {
 }  // namespace
 
 Result<void> authenticate(RequestScope& scope) {
-    const auto& head = scope.exchange.head;
-    scope.dialect = openai::error_dialect(head.path);
-    auto principal = scope.snapshot().authenticator.authenticate(head.fields.all());
+    auto principal = scope.snapshot().authenticator.authenticate(scope.exchange.head.fields.all());
     if (!principal) {
         return std::unexpected(std::move(principal.error()));
     }

@@ -61,7 +61,7 @@ public:
         if (facts.content_events == seen_) {
             return;
         }
-        const Instant now = scope_.services.loop.now();
+        const Instant now = scope_.services.loop.recent();
         if (seen_ == 0) {
             scope_.record.first_token = now - scope_.exchange.started;
             scope_.demand.first_content();

@@ -70,7 +70,8 @@ Task<void> refuse(RequestScope& scope, Error error) {
     if (row.status == 499) {
         co_return;
     }
-    const auto body = openai::error_body(scope.dialect, error, scope.request_id());
+    const auto body = openai::error_body(openai::error_dialect(scope.record.path.view()), error,
+                                         scope.request_id());
     const auto allowed = openai::allowed_methods(scope.record.path.view());
     const RefusalFields fields(row, scope.request_id(),
                                allowed.empty() ? http1::kAllowedMethods : allowed,

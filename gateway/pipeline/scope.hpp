@@ -43,7 +43,6 @@ public:
     Services& services;
     Exchange& exchange;
     Principal principal;
-    metrics::Dialect dialect = metrics::Dialect::chat;  ///< of error answers
     metrics::RequestRecord record;
     metrics::DemandTicket demand;
     BudgetLease budget;

@@ -1,44 +1,56 @@
 #include "gateway/runtime/loop.hpp"
 
-#include <boost/asio/executor_work_guard.hpp>
+#include <algorithm>
 
 namespace millrace::gateway {
 
 Loop::Loop(const Clock& clock, std::uint64_t seed, std::function<void(Duration)> on_lag)
-    : clock_(clock), on_lag_(std::move(on_lag)), random_(seed), wheel_(clock.now()) {}
+    : clock_(clock),
+      on_lag_(std::move(on_lag)),
+      random_(seed),
+      wheel_(clock.now()),
+      recent_(clock.now()),
+      next_tick_(recent_) {}
 
 void Loop::run() {
-    const auto work = boost::asio::make_work_guard(context_);
-    context_.run();
+    while (!stopped_.load(std::memory_order_relaxed)) {
+        turn(std::chrono::hours(1));
+    }
+}
+
+void Loop::stop() {
+    stopped_.store(true, std::memory_order_relaxed);
+    poller_.wake();
+}
+
+void Loop::turn(Duration limit) {
+    if (!wheel_.empty()) {
+        limit = std::clamp(next_tick_ - recent_, Duration(0), limit);
+    }
+    const bool woken = poller_.wait(limit);
+    now();
+    poller_.dispatch();
+    if (woken) {
+        context_.poll();
+    }
+    if (!wheel_.empty() && recent_ >= next_tick_) {
+        tick();
+    }
 }
 
 void Loop::arm(Timer& timer, Instant deadline) {
     if (wheel_.empty()) {
         wheel_.advance(now());  // the wheel's time stood still while it was empty
+        next_tick_ = recent_ + TimerWheel::kTick;
     }
     wheel_.arm(timer, deadline);
-    if (!ticking_) {
-        ticking_ = true;
-        schedule_tick();
-    }
 }
 
-void Loop::schedule_tick() {
-    const Instant due = now() + TimerWheel::kTick;
-    ticker_.expires_at(due);
-    ticker_.async_wait([this, due](boost::system::error_code error) {
-        if (error) {
-            return;
-        }
-        const Instant time = now();
-        on_lag_(time - due);
-        wheel_.advance(time);
-        if (wheel_.empty()) {
-            ticking_ = false;
-        } else {
-            schedule_tick();
-        }
-    });
+void Loop::tick() {
+    const Instant time = now();
+    on_lag_(time - next_tick_);
+    wheel_.advance(time);
+    next_tick_ = now() + TimerWheel::kTick;
 }
 
 }  // namespace millrace::gateway

@@ -1,16 +1,15 @@
-// Poller: edge-triggered readiness for a worker's sockets, one epoll instance of our own inside the
-// Asio loop.
+// Poller: edge-triggered readiness for a worker's sockets, one epoll instance per worker.
 //
-// Each socket is registered once, for everything, and never modified again: a request then costs no
-// epoll_ctl call, where an Asio readiness wait costs one each time. Hang-up (RDHUP) is seen without
-// reading. The Asio loop watches the epoll descriptor as a whole.
-// docs/decisions/0006-own-readiness.md has the figures. Thread-safety: none; one per worker.
+// Each socket is registered once, for everything, and never modified again, so that waiting for it
+// costs no system call of its own; hang-up (RDHUP) is seen without reading.
+// docs/decisions/0006-own-readiness.md has the figures. Thread-safety: wake() from any thread; the
+// rest belongs to the worker.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <cstdint>
 #include <vector>
+
+#include "config/base/clock.hpp"
 
 namespace millrace::gateway {
 
@@ -27,7 +26,8 @@ struct PollTarget {
 
 class Poller {
 public:
-    explicit Poller(boost::asio::io_context& context);
+    /// Throws std::system_error when the system has no descriptors left.
+    Poller();
     Poller(const Poller&) = delete;
     Poller& operator=(const Poller&) = delete;
     ~Poller();
@@ -37,13 +37,21 @@ public:
     /// Frees `target` once no event in hand can name it.
     void retire(PollTarget* target);
 
-private:
-    void wait();
+    /// Waits for events, at most `limit` (negative: for ever). True when wake() was called since
+    /// the last time.
+    bool wait(Duration limit);
+    /// Delivers what wait() found.
     void dispatch();
+    void wake() noexcept;
 
-    boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> epoll_;
+private:
+    struct Events;
+
+    int epoll_ = -1;
+    int wake_ = -1;
+    Events* events_;
+    int found_ = 0;
     std::vector<PollTarget*> retired_;
-    bool dispatching_ = false;
 };
 
 }  // namespace millrace::gateway

@@ -98,6 +98,7 @@ private:
 
     void on_events(std::uint32_t events);
     IoResult read_tls(char* data, std::size_t size);
+    IoResult write_small(std::span<const std::string_view> pieces, std::size_t size);
     IoResult write_tls(std::span<const std::string_view> pieces);
 
     Loop& loop_;

@@ -83,7 +83,7 @@ Task<Session::HeadResult> Session::read_head(const config::Config& config,
     idle_ = in.size() == 0;
     const auto& timeouts = config.client_timeouts;
     Instant deadline =
-        worker_.loop().now() + (requests_ == 0 || !idle_ ? timeouts.header : timeouts.keep_alive);
+        worker_.loop().recent() + (requests_ == 0 || !idle_ ? timeouts.header : timeouts.keep_alive);
     bool look = in.size() > 0;
     for (;;) {
         if (look) {
@@ -133,7 +133,7 @@ Task<Session::HeadResult> Session::read_head(const config::Config& config,
         look = true;
         idle_ = false;
         if (was_empty && requests_ > 0) {
-            deadline = worker_.loop().now() + timeouts.header;
+            deadline = worker_.loop().recent() + timeouts.header;
         }
     }
 }
@@ -164,7 +164,7 @@ Task<bool> Session::answer(const Snapshot& snapshot, RequestState& state) {
     ResponseWriter sink(client_, body, worker_.services().budget, rules, state.head, state.gather);
     const Peer peer{client_.address, snapshot.trusted_proxies.contains(client_.address),
                     client_.identity};
-    Exchange exchange{head, peer, body, sink, client_.abort, worker_.loop().now()};
+    Exchange exchange{head, peer, body, sink, client_.abort, worker_.loop().recent()};
     co_await handle(worker_.services(), exchange);
     client_.stop_watching();
     lingers_ = sink.committed() && !sink.keeps_connection();

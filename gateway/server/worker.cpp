@@ -41,8 +41,7 @@ Worker::~Worker() {
         session->close();
     }
     for (int i = 0; i < kTurns && !sessions_.empty(); ++i) {
-        loop_.context().restart();
-        loop_.context().poll();
+        loop_.turn(Duration(0));
     }
     for (auto& [session, held] : sessions_) {
         static_cast<void>(

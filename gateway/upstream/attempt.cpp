@@ -53,7 +53,7 @@ void Attempt::arm(Instant phase_deadline, Errc code) {
 }
 
 void Attempt::arm_for_body() {
-    const Instant idle = loop_.now() + options_.timeouts.idle;
+    const Instant idle = loop_.recent() + options_.timeouts.idle;
     const Instant token = sent_at_ + options_.timeouts.first_token;
     if (awaiting_content_ && token < idle) {
         arm(token, Errc::first_token_timeout);
@@ -125,7 +125,7 @@ Task<Result<void>> Attempt::open(const routing::EndpointState& endpoint,
                                    "The backend's address is not known yet.");
     }
     const tcp::endpoint where(address, endpoint.address.port);
-    arm(loop_.now() + options_.timeouts.connect, Errc::upstream_connect_timeout);
+    arm(loop_.recent() + options_.timeouts.connect, Errc::upstream_connect_timeout);
     connection_ = std::make_unique<Connection>(loop_, where.protocol());
     const std::error_code failed = co_await connection_->socket.connect(where);
     if (interrupt_ != Interrupt::none) {
@@ -157,7 +157,7 @@ Task<Result<void>> Attempt::open(const routing::EndpointState& endpoint,
 
 Task<Result<void>> Attempt::send(Pieces pieces) {
     MILLRACE_ASSERT(phase_ == Phase::sending);
-    sent_at_ = loop_.now();
+    sent_at_ = loop_.recent();
     arm(sent_at_ + options_.timeouts.first_byte, Errc::first_byte_timeout);
     ++connection_->requests;
     auto& socket = connection_->socket;

@@ -41,7 +41,7 @@ void UpstreamPool::put(std::unique_ptr<Connection> connection, std::size_t max_i
     }
     connection->pool = this;
     connection->socket.set_listener(&Connection::evict, connection.get());
-    loop_.arm(connection->idle, loop_.now() + idle_timeout);
+    loop_.arm(connection->idle, loop_.recent() + idle_timeout);
     kept.push_back(std::move(connection));
 }
 

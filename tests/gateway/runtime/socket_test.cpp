@@ -35,8 +35,7 @@ protected:
     }
     void TearDown() override {
         ours.reset();
-        loop.context().restart();
-        loop.context().poll();
+        loop.turn(Duration(0));
         if (peer >= 0) {
             ::close(peer);
         }
@@ -44,8 +43,7 @@ protected:
     /// Runs the loop until `done`, at most some seconds.
     void run_until(const bool& done) {
         for (int i = 0; i < 1000 && !done; ++i) {
-            loop.context().restart();
-            loop.context().run_one_for(std::chrono::milliseconds(10));
+            loop.turn(std::chrono::milliseconds(10));
         }
     }
 
@@ -102,7 +100,7 @@ TEST_F(SocketTest, CloseResumesAWaitingReader) {
 TEST_F(SocketTest, TellsItsListenerWhenNobodyWaits) {
     bool told = false;
     ours->set_listener([](void* flag) { *static_cast<bool*>(flag) = true; }, &told);
-    loop.context().poll();
+    loop.turn(Duration(0));
     EXPECT_FALSE(told);
     ASSERT_EQ(::send(peer, "x", 1, 0), 1);
     run_until(told);
@@ -119,8 +117,7 @@ TEST_F(SocketTest, DestructionWithAWakeUpOnItsWayIsHarmless) {
     ours->close();
     run_until(done);
     ours.reset();
-    loop.context().restart();
-    loop.context().poll();
+    loop.turn(Duration(0));
 }
 
 Task<> connect_to(Socket& socket, std::uint16_t port, std::error_code& result) {
@@ -167,8 +164,7 @@ TEST_F(SocketTest, SeesThePeersFinWithoutReading) {
     ASSERT_EQ(::send(peer, "last words", 10, 0), 10);
     ::shutdown(peer, SHUT_WR);
     for (int i = 0; i < 1000 && !ours->peer_closed(); ++i) {
-        loop.context().restart();
-        loop.context().run_one_for(std::chrono::milliseconds(10));
+        loop.turn(std::chrono::milliseconds(10));
     }
     EXPECT_TRUE(ours->peer_closed());
     std::array<char, 64> bytes{};
