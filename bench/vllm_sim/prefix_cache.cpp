@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ranges>
 
 namespace millrace::vllm_sim {
 
@@ -32,15 +33,17 @@ std::uint32_t PrefixCache::lookup_and_insert(const std::vector<std::uint64_t>& b
         return 0;
     }
     std::uint32_t hits = 0;
-    bool prefix = true;
-    for (const std::uint64_t block : blocks) {
+    while (hits < blocks.size() && index_.contains(blocks[hits])) {
+        ++hits;
+    }
+    // From the tail to the head, so that of one prompt the tail is evicted first: a head without
+    // its tail is useful, a tail without its head is not.
+    for (const std::uint64_t block : std::views::reverse(blocks)) {
         const auto found = index_.find(block);
         if (found != index_.end()) {
-            hits += prefix ? 1U : 0U;
             order_.splice(order_.begin(), order_, found->second);
             continue;
         }
-        prefix = false;
         if (index_.size() >= capacity_) {
             index_.erase(order_.back());
             order_.pop_back();

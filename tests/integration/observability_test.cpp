@@ -14,6 +14,7 @@ TEST(Metrics, ListEverySeriesOfTheTableWithItsType) {
                   {.document = "routes: {manifests: [r.yaml]}\n",
                    .files = {{"r.yaml", catch_all_route("m1-pool")}}});
     rig.chat_call(chat("m1", true));
+    ASSERT_TRUE(rig.gateway.wait_for_access_log(1));
     const auto page = rig.gateway.metrics();
     for (const auto& series : metrics::kSeries) {
         const auto type = page.types().find(std::string(series.name));

@@ -145,28 +145,5 @@ TEST(InlineText, CutsAtACharacterBoundary) {
     EXPECT_TRUE(InlineText<4>().empty());
 }
 
-TEST(Outcome, OfAnErrorSaysWhoEndedTheRequest) {
-    const std::pair<Errc, Outcome> cases[] = {
-        {Errc::bad_request_line, Outcome::refused},
-        {Errc::model_not_found, Outcome::refused},
-        {Errc::invalid_credentials, Outcome::refused},
-        {Errc::server_overloaded, Outcome::refused},
-        {Errc::draining, Outcome::refused},
-        {Errc::no_ready_endpoint, Outcome::refused},
-        {Errc::body_timeout, Outcome::refused},
-        {Errc::upstream_connect_failed, Outcome::backend_error},
-        {Errc::upstream_error_event, Outcome::backend_error},
-        {Errc::upstream_truncated, Outcome::truncated},
-        {Errc::first_token_timeout, Outcome::timeout},
-        {Errc::total_timeout, Outcome::timeout},
-        {Errc::client_closed, Outcome::client_closed},
-        {Errc::client_write_stalled, Outcome::client_closed},
-        {Errc::drain_deadline, Outcome::drained},
-        {Errc::internal, Outcome::internal}};
-    for (const auto& [code, outcome] : cases) {
-        EXPECT_EQ(outcome_of(code), outcome) << to_string(code);
-    }
-}
-
 }  // namespace
 }  // namespace millrace::metrics

@@ -47,6 +47,14 @@ TEST(PrefixCache, EvictsTheLeastRecentlyUsedBlock) {
     EXPECT_EQ(ask(cache, "b"), 0U);
 }
 
+TEST(PrefixCache, EvictsTheTailOfAPromptBeforeItsHead) {
+    PrefixCache cache(3);
+    ask(cache, "abcde");
+    EXPECT_EQ(ask(cache, "abcde"), 3 * kTokensPerBlock) << "the head stays when not all of it fits";
+    ask(cache, "x");
+    EXPECT_EQ(ask(cache, "abcde"), 2 * kTokensPerBlock);
+}
+
 TEST(PrefixCache, WithoutCapacityNeverHits) {
     PrefixCache cache(0);
     ask(cache, "ab");

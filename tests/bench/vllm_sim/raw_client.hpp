@@ -51,6 +51,9 @@ public:
         }
     }
 
+    /// Ends our direction only.
+    void half_close() { ::shutdown(fd_, SHUT_WR); }
+
     void send(std::string_view bytes) {
         while (!bytes.empty()) {
             const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);

@@ -307,6 +307,19 @@ TEST(SimServer, NoticesAtOnceThatTheClientLeft) {
     EXPECT_LT(log[0]["tokens"], 100000);
 }
 
+TEST(SimServer, NoticesThatTheClientLeftWhileThereIsNothingToWrite) {
+    const auto none_live = [](const json& live) { return live["count"] == 0; };
+    for (const bool half : {false, true}) {
+        const Simulator sim;
+        RawClient client(sim.port());
+        client.post("/v1/chat/completions", kChat, "x-sim-ttft-ms: 600000\r\n");
+        ASSERT_TRUE(sim.until("/sim/live", [](const json& live) { return live["count"] == 1; }));
+        half ? client.half_close() : client.close();
+        EXPECT_TRUE(sim.until("/sim/live", none_live)) << "half closed: " << half;
+        EXPECT_EQ(sim.get_json("/sim/stats")["aborted"], 1);
+    }
+}
+
 TEST(SimServer, StopsWritingToAClientThatDoesNotReadAndGoesOnLater) {
     const Simulator sim;
     RawClient client(sim.port());
