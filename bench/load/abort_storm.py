@@ -10,37 +10,18 @@ carry its tokens to the last one, and a row marked `partial` lacks at most the t
 and the gateway had not read (its `upstream_bytes_read` says how many it had). Exit code 0 when everything holds. Writes
 bench/results/DATE-abort-storm.json and .md.
 """
-import argparse
 import bisect
 import collections
-import datetime
 import json
 import os
-import shlex
-import sys
 import time
 
+import checks
 import report
-import rig as rigs
 from checks import Checks, gauges_at_zero, sum_of
-from rig import Rig, get, metrics, open_files, pss_kib
+from rig import get, metrics, open_files, pss_kib
 
 PREFIX = "storm"
-
-
-def parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    rigs.add_binaries(parser)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--requests", type=int, default=100_000)
-    parser.add_argument("--abort-after-ms", type=float, default=200)
-    parser.add_argument("--connections", type=int, default=200)
-    parser.add_argument("--ttft-ms", type=float, default=30,
-                        help="so that some leave before the head, some before the first token")
-    args = parser.parse_args()
-    if args.quick:
-        args.requests = 5_000
-    return args
 
 
 def storm(rig, args):
@@ -141,50 +122,50 @@ def check(sim, ours, counts, wrong):
 
 
 def judge(found, args):
-    checks = Checks()
+    verdict = Checks()
     window, counts = found["window"], found["join"]["counts"]
-    checks.equal("client failures", window["errors"], 0)
-    checks.equal("requests that ended at the client", window["requests"], args.requests)
-    checks.at_least("of them aborted", window["aborted"], int(args.requests * 0.99))
-    checks.at_most("seconds until all gauges were 0", found["gauges_zero_after_s"], 1)
-    checks.equal("live requests left in the simulator", found["sim_live"], 0)
-    checks.equal("access log lines dropped", found["metrics"]["log_lines_dropped"], 0)
-    checks.equal("requests counted by /metrics = access log rows", found["metrics"]["requests"], counts["gateway_rows"])
-    checks.equal("completion tokens in /metrics = sum of the rows", found["metrics"]["completion"], counts["all_completion"])
-    checks.equal("prompt tokens in /metrics = sum of the rows", found["metrics"]["prompt"], counts["all_prompt"])
-    for kind in ("duplicate_gateway_rows", "sim_rows_without_gateway_row", "exact_rows_wrong", "settled_more_than_written",
-                 "partial_rows_out_of_bound", "prompt_tokens_wrong", "client_got_more_than_settled"):
-        checks.equal(kind.replace("_", " "), counts.get(kind, 0), 0)
-    checks.at_most("open files afterwards, above before", found["files"][1] - found["files"][0], 128)
-    return checks
+    verdict.equal("client failures", window["errors"], 0)
+    verdict.equal("requests that ended at the client", window["requests"], args.requests)
+    verdict.at_least("of them aborted", window["aborted"], int(args.requests * 0.99))
+    verdict.at_most("seconds until all gauges were 0", found["gauges_zero_after_s"], 1)
+    verdict.equal("live requests left in the simulator", found["sim_live"], 0)
+    verdict.equal("access log lines dropped", found["metrics"]["log_lines_dropped"], 0)
+    for what, metric, row in (("requests counted by /metrics = access log rows", "requests", "gateway_rows"),
+                              ("completion tokens in /metrics = sum of the rows", "completion", "all_completion"),
+                              ("prompt tokens in /metrics = sum of the rows", "prompt", "all_prompt")):
+        verdict.equal(what, found["metrics"][metric], counts[row])
+    for kind in ("duplicate_gateway_rows", "sim_rows_without_gateway_row", "exact_rows_wrong",
+                 "settled_more_than_written", "partial_rows_out_of_bound", "prompt_tokens_wrong", "client_got_more_than_settled"):
+        verdict.equal(kind.replace("_", " "), counts.get(kind, 0), 0)
+    verdict.at_most("open files afterwards, above before", found["files"][1] - found["files"][0], 128)
+    return verdict
 
 
-def main():
-    args = parse()
-    results = {"date": datetime.date.today().isoformat(), "command": shlex.join(sys.argv), "quick": args.quick,
-               "machine": rigs.describe_machine(args),
-               "protocol": {"requests": args.requests, "abort_after_ms": f"U(0, {args.abort_after_ms:g})",
-                            "at_a_time": args.connections, "ttft_ms": args.ttft_ms, "inter_token_ms": 5}}
-    with Rig(args) as rig:
-        results["found"] = storm(rig, args)
-    checks = judge(results["found"], args)
-    results["checks"] = checks.rows
-    found = results["found"]
-    counts = found["join"]["counts"]
-    tables = checks.table() + "\n## Figures\n\n" + report.table(["", ""], [
-        ["aborts/s", f"{found['window']['requests_per_s']:.0f}"],
-        ["aborted before the head", found["window"]["aborted_before_head"]],
-        ["gateway CPU us/request", f"{found['window']['cpu_us_per_request']:.1f}"],
-        ["tokens written by the backend / settled", f"{counts.get('backend_tokens_written', 0)} / {counts.get('settled_tokens', 0)}"],
+def tables(found):
+    counts, window = found["join"]["counts"], found["window"]
+    text = "## Figures\n\n" + report.table(["", ""], [
+        ["aborts/s", f"{window['requests_per_s']:.0f}"],
+        ["aborted before the head", window["aborted_before_head"]],
+        ["gateway CPU us/request", f"{window['cpu_us_per_request']:.1f}"],
+        ["tokens written by the backend / settled",
+         f"{counts.get('backend_tokens_written', 0)} / {counts.get('settled_tokens', 0)}"],
         ["written and not read by the gateway", counts.get("tokens_not_read", 0)],
         ["gateway PSS MiB before / afterwards", f"{found['kib_warm'] / 1024:.1f} / {found['kib_afterwards'] / 1024:.1f}"],
         *[[key.replace("_", " "), value] for key, value in sorted(counts.items())
           if key.startswith(("exactness_", "outcome_", "sim_"))],
     ])
     if examples := found["join"]["examples"]:
-        tables += "\n## First example of each violation\n\n```json\n" + json.dumps(examples, indent=1) + "\n```\n"
-    report.write(results, args.results, "abort-storm", tables, f"{args.requests} aborted streams")
-    sys.exit(checks.exit_code())
+        text += "\n## First example of each violation\n\n```json\n" + json.dumps(examples, indent=1) + "\n```\n"
+    return text
+
+
+def main():
+    # A simulated first token after 30 ms, so that some leave before the head and some before the first token.
+    args = checks.parse(__doc__, {"requests": 5_000}, requests=100_000, abort_after_ms=200.0, connections=200,
+                        ttft_ms=30.0)
+    checks.run(args, "abort-storm", f"{args.requests} aborted streams", storm, judge, tables,
+               requests=args.requests, abort_after_ms=f"U(0, {args.abort_after_ms:g})", at_a_time=args.connections,
+               ttft_ms=args.ttft_ms, inter_token_ms=5)
 
 
 if __name__ == "__main__":

@@ -8,36 +8,19 @@
 variant, also not across a reload that leaves the weights alone; when the weights change to 70/30, keys may only move
 from the first variant to the second. Exit code 0 when everything holds. Writes bench/results/DATE-canary.json and .md.
 """
-import argparse
 import collections
-import datetime
 import json
 import os
-import shlex
 import signal
-import sys
 import time
 
-import report
-import rig as rigs
+import checks
 from checks import Checks, sum_of
-from rig import Rig, get, metrics
+from rig import WindowRefused, get, metrics
 
 VARIANTS = """      - {{name: stable, weight: {stable}, backend: sim, served_name: sim-stable}}
       - {{name: canary, weight: {canary}, backend: sim-canary, served_name: sim-canary}}"""
 STICKY = "    sticky: {header: x-session}"
-
-
-def parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    rigs.add_binaries(parser)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--requests", type=int, default=100_000)
-    parser.add_argument("--keys", type=int, default=2_000)
-    args = parser.parse_args()
-    if args.quick:
-        args.requests = 10_000
-    return args
 
 
 def start(rig, args, **settings):
@@ -79,7 +62,7 @@ def reload(gateway, change):
             time.sleep(0.2)
             return
         time.sleep(0.05)
-    raise rigs.WindowRefused("the reload did not happen")
+    raise WindowRefused("the reload did not happen")
 
 
 def sticky(rig, args):
@@ -109,42 +92,37 @@ def judge_keys(log):
     moves = collections.Counter((one["same"][k], one["moved"][k]) for k in one["same"])
     return {"keys": len(one["first"]), "keys_on_two_variants": both,
             "keys_moved_by_a_reload": sum(one["first"][k] != one["same"].get(k) for k in one["first"]),
-            "canary_share_of_keys": {p: round(sum(m == "sim-canary" for m in k.values()) / len(k), 4) for p, k in one.items()},
+            "canary_share_of_keys": {phase: round(sum(m == "sim-canary" for m in keys.values()) / len(keys), 4)
+                                     for phase, keys in one.items()},
             "moved_to_canary": moves[("sim-stable", "sim-canary")],
             "moved_to_stable": moves[("sim-canary", "sim-stable")]}
 
 
 def judge(found, args):
-    checks = Checks()
+    verdict = Checks()
     split_found, sticky_found = found["split"], found["sticky"]
     share = split_found["served"][0] / sum(split_found["served"])
-    checks.equal("requests served", sum(split_found["served"]), args.requests)
-    checks.at_most("points off 80/20", abs(share - 0.8) * 100, 0.5)
-    checks.equal("counted by /metrics as served", split_found["counted"], split_found["served"])
-    checks.equal("sticky keys seen", sticky_found["keys"], args.keys)
+    verdict.equal("requests served", sum(split_found["served"]), args.requests)
+    verdict.at_most("points off 80/20", abs(share - 0.8) * 100, 0.5)
+    verdict.equal("counted by /metrics as served", split_found["counted"], split_found["served"])
+    verdict.equal("sticky keys seen", sticky_found["keys"], args.keys)
     for phase, count in sticky_found["keys_on_two_variants"].items():
-        checks.equal(f"keys on two variants ({phase})", count, 0)
-    checks.equal("keys moved by a reload with the same weights", sticky_found["keys_moved_by_a_reload"], 0)
-    checks.equal("keys moved against the change of weights", sticky_found["moved_to_stable"], 0)
+        verdict.equal(f"keys on two variants ({phase})", count, 0)
+    verdict.equal("keys moved by a reload with the same weights", sticky_found["keys_moved_by_a_reload"], 0)
+    verdict.equal("keys moved against the change of weights", sticky_found["moved_to_stable"], 0)
     # 10 points of weight move; four standard deviations of that share of the keys are allowed.
     allowed = args.keys * 0.1 + 4 * (args.keys * 0.1 * 0.9) ** 0.5
-    checks.at_most("keys moved by 80/20 -> 70/30", sticky_found["moved_to_canary"], int(allowed))
-    checks.at_least("keys moved by 80/20 -> 70/30", sticky_found["moved_to_canary"], 1)
-    return checks
+    verdict.at_most("keys moved by 80/20 -> 70/30", sticky_found["moved_to_canary"], int(allowed))
+    verdict.at_least("keys moved by 80/20 -> 70/30", sticky_found["moved_to_canary"], 1)
+    return verdict
 
 
 def main():
-    args = parse()
-    results = {"date": datetime.date.today().isoformat(), "command": shlex.join(sys.argv), "quick": args.quick,
-               "machine": rigs.describe_machine(args),
-               "protocol": {"requests": args.requests, "keys": args.keys, "connections": 32}}
-    with Rig(args) as rig:
-        results["found"] = {"split": split(rig, args), "sticky": sticky(rig, args)}
-    checks = judge(results["found"], args)
-    results["checks"] = checks.rows
-    tables = checks.table() + "\n```json\n" + json.dumps(results["found"], indent=1) + "\n```\n"
-    report.write(results, args.results, "canary", tables, "Canary split and sticky keys")
-    sys.exit(checks.exit_code())
+    args = checks.parse(__doc__, {"requests": 10_000}, requests=100_000, keys=2_000)
+    checks.run(args, "canary", "Canary split and sticky keys",
+               lambda rig, options: {"split": split(rig, options), "sticky": sticky(rig, options)}, judge,
+               lambda found: "```json\n" + json.dumps(found, indent=1) + "\n```\n",
+               requests=args.requests, keys=args.keys, connections=32)
 
 
 if __name__ == "__main__":

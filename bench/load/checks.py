@@ -1,13 +1,43 @@
-"""What the pass/fail benchmarks share: checks with their numbers, sums over metric pages, waiting for zero."""
+"""What the pass/fail benchmarks share: their command line, checks with their numbers, sums over metric pages, waiting for zero."""
+import argparse
+import datetime
 import re
+import shlex
+import sys
 import time
 
 import report
+import rig
 from rig import metrics
 
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 GAUGES = ("millrace_queued_requests", "millrace_in_flight_requests", "millrace_pending_requests",
           "millrace_load_requests", "vllm_pending_requests", "millrace_buffered_bytes")
+
+
+def parse(doc, quick, **defaults):
+    """The common options, and one option per default; --quick replaces the values in `quick`."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    rig.add_binaries(parser)
+    parser.add_argument("--quick", action="store_true", help="smoke: " + str(quick))
+    for name, value in defaults.items():
+        parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value, help=f"default {value}")
+    args = parser.parse_args()
+    if args.quick:
+        vars(args).update(quick)
+    return args
+
+
+def run(args, name, title, measure, judge, tables, **protocol):
+    """measure -> judge -> files; ends the process with 1 when a check failed."""
+    results = {"date": datetime.date.today().isoformat(), "command": shlex.join(sys.argv), "quick": args.quick,
+               "machine": rig.describe_machine(args), "protocol": protocol}
+    with rig.Rig(args) as owner:
+        found = results["found"] = measure(owner, args)
+    checks = judge(found, args)
+    results["checks"] = checks.rows
+    report.write(results, args.results, name, checks.table() + "\n" + tables(found), title)
+    sys.exit(0 if all(row[-1] == "pass" for row in checks.rows) else 1)
 
 
 class Checks:
@@ -29,9 +59,6 @@ class Checks:
 
     def table(self):
         return "## Checks\n\n" + report.table(["check", "found", "wanted", ""], self.rows)
-
-    def exit_code(self):
-        return 0 if all(row[-1] == "pass" for row in self.rows) else 1
 
 
 def sum_of(page, name, **labels):

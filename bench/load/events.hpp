@@ -24,11 +24,10 @@ public:
 
     std::uint64_t events() const { return events_; }  ///< everything, [DONE] included
     std::uint32_t tokens() const { return received_; }
-    std::uint32_t lost() const { return lost_; }  ///< serial numbers that were jumped over
-    std::uint32_t wrong() const {
-        return wrong_;
-    }                                               ///< neither the next token nor a later one,
-                                                    ///< bad framing, events after [DONE]
+    /// Serial numbers that were jumped over.
+    std::uint32_t lost() const { return lost_; }
+    /// Neither the next token nor a later one; bad framing; events after [DONE].
+    std::uint32_t wrong() const { return wrong_; }
     std::uint32_t usage() const { return usage_; }  ///< events with a usage that nobody asked for
     std::uint32_t errors() const { return errors_; }
 

@@ -8,30 +8,13 @@ Every token carries its serial number, so a lost, repeated or reordered event ca
 streams completed, nothing was lost, the simulator and the gateway counted the same tokens, and all gauges came back to
 0. Writes bench/results/DATE-streams.json and .md.
 """
-import argparse
-import datetime
 import os
-import shlex
-import sys
 import time
 
+import checks
 import report
-import rig as rigs
 from checks import Checks, gauges_at_zero, sum_of
-from rig import Rig, get, metrics, open_files, pss_kib
-
-
-def parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    rigs.add_binaries(parser)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--streams", type=int, default=5000)
-    parser.add_argument("--tokens", type=int, default=50)
-    parser.add_argument("--inter-token-ms", type=float, default=200)
-    args = parser.parse_args()
-    if args.quick:
-        args.streams, args.tokens = 500, 20
-    return args
+from rig import get, metrics, open_files, pss_kib
 
 
 def measure(rig, args):
@@ -62,47 +45,48 @@ def measure(rig, args):
 
 
 def judge(found, args):
-    checks = Checks()
+    verdict = Checks()
     window = found["window"]
     wanted = args.streams * args.tokens
-    checks.equal("streams completed", window["streams_completed"], args.streams)
-    checks.equal("failures", window["errors"], 0)
-    checks.equal("tokens received", window["tokens_received"], wanted)
-    checks.equal("tokens lost", window["tokens_lost"], 0)
-    checks.equal("tokens that the gateway counted", found["counted_tokens"], wanted)
-    checks.equal("settlements that are not exact",
+    verdict.equal("streams completed", window["streams_completed"], args.streams)
+    verdict.equal("failures", window["errors"], 0)
+    verdict.equal("tokens received", window["tokens_received"], wanted)
+    verdict.equal("tokens lost", window["tokens_lost"], 0)
+    verdict.equal("tokens that the gateway counted", found["counted_tokens"], wanted)
+    verdict.equal("settlements that are not exact",
                  sum(v for k, v in found["settlements"].items() if k != "exact"), 0)
-    checks.equal("streams in flight while all were live", found["in_flight_while_live"], args.streams)
-    checks.at_most("seconds until all gauges were 0", found["gauges_zero_after_s"], 1)
+    verdict.equal("streams in flight while all were live", found["in_flight_while_live"], args.streams)
+    verdict.at_most("seconds until all gauges were 0", found["gauges_zero_after_s"], 1)
     # Connections to the backend stay pooled, 64 for each worker, so at most those are left.
-    checks.at_most("open files afterwards, above before", found["files"][1] - found["files"][0], 128)
-    checks.at_most("KiB per live stream", (found["kib_live"] - found["kib_warm"]) / args.streams, 8)
-    return checks
+    verdict.at_most("open files afterwards, above before", found["files"][1] - found["files"][0], 128)
+    verdict.at_most("KiB per live stream", (found["kib_live"] - found["kib_warm"]) / args.streams, 8)
+    return verdict
 
 
-def main():
-    args = parse()
-    results = {"date": datetime.date.today().isoformat(), "command": shlex.join(sys.argv), "quick": args.quick,
-               "machine": rigs.describe_machine(args),
-               "protocol": {"streams": args.streams, "tokens": args.tokens, "inter_token_ms": args.inter_token_ms,
-                            "cores": len(os.sched_getaffinity(0)), "placement": "gateway, simulator and client share all cores"}}
-    with Rig(args) as rig:
-        results["found"] = measure(rig, args)
-    checks = judge(results["found"], args)
-    results["checks"] = checks.rows
-    window = results["found"]["window"]
-    tables = checks.table() + "\n## Figures\n\n" + report.table(["", ""], [
+def tables(found):
+    window = found["window"]
+
+    def milliseconds(group, *names):
+        return " / ".join(f"{window[group][name] / 1000:.1f}" for name in names)
+    return "## Figures\n\n" + report.table(["", ""], [
         ["events relayed", window["events"]],
         ["events/s", f"{window['events'] / window['window_s']:.0f}"],
         ["gateway CPU us/event", f"{window['cpu_us_per_event']:.2f}"],
         ["gateway utilisation (cores)", f"{window['utilisation']:.2f}"],
-        ["time to first token p50 / p99 ms", f"{window['first_token_us']['p50'] / 1000:.2f} / {window['first_token_us']['p99'] / 1000:.2f}"],
-        ["gap p50 / p99 / max ms", f"{window['gap_us']['p50'] / 1000:.1f} / {window['gap_us']['p99'] / 1000:.1f} / {window['gap_us']['max'] / 1000:.1f}"],
-        ["tokens that shared a chunk / a read with an earlier one", f"{window['merged_in_chunk']} / {window['merged_in_read']}"],
-        ["gateway PSS MiB warm / live / 5 s afterwards", " / ".join(f"{results['found'][k] / 1024:.1f}" for k in ("kib_warm", "kib_live", "kib_afterwards"))],
+        ["time to first token p50 / p99 ms", milliseconds("first_token_us", "p50", "p99")],
+        ["gap p50 / p99 / max ms", milliseconds("gap_us", "p50", "p99", "max")],
+        ["tokens that shared a chunk / a read with an earlier one",
+         f"{window['merged_in_chunk']} / {window['merged_in_read']}"],
+        ["gateway PSS MiB warm / live / 5 s afterwards",
+         " / ".join(f"{found[k] / 1024:.1f}" for k in ("kib_warm", "kib_live", "kib_afterwards"))],
     ])
-    report.write(results, args.results, "streams", tables, f"{args.streams} concurrent streams")
-    sys.exit(checks.exit_code())
+
+
+def main():
+    args = checks.parse(__doc__, {"streams": 500, "tokens": 20}, streams=5000, tokens=50, inter_token_ms=200.0)
+    checks.run(args, "streams", f"{args.streams} concurrent streams", measure, judge, tables,
+               streams=args.streams, tokens=args.tokens, inter_token_ms=args.inter_token_ms,
+               cores=len(os.sched_getaffinity(0)), placement="gateway, simulator and client share all cores")
 
 
 if __name__ == "__main__":

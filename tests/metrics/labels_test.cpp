@@ -41,9 +41,9 @@ TEST(Outcome, IsNeverCompletedForAnErrorWhicheverItIs) {
 
 TEST(Labels, AreDistinctWordsThatNeedNoEscape) {
     const std::span<const std::string_view> tables[] = {
-        kOutcomeNames,       kAttemptOutcomeNames,  kRetryReasonNames,     kTokenKindNames,
-        kExactnessNames,     kCommitNames,          kConnectionKindNames,  kHandshakeResultNames,
-        kReloadResultNames,  kStatusClassNames};
+        kOutcomeNames,      kAttemptOutcomeNames, kRetryReasonNames,    kTokenKindNames,
+        kExactnessNames,    kCommitNames,         kConnectionKindNames, kHandshakeResultNames,
+        kReloadResultNames, kStatusClassNames};
     for (const auto table : tables) {
         std::set<std::string_view> seen;
         for (const auto name : table) {

@@ -60,9 +60,9 @@ TEST(TextFormat, PutsTheBoundOfABucketBehindTheOtherLabels) {
     auto histogram = family("h", prometheus::MetricType::Histogram);
     auto& metric = histogram.metric[0];
     metric.label = {{"m", "x"}};
-    metric.histogram.bucket = {{.cumulative_count = 2, .upper_bound = 0.5},
-                               {.cumulative_count = 3,
-                                .upper_bound = std::numeric_limits<double>::infinity()}};
+    metric.histogram.bucket = {
+        {.cumulative_count = 2, .upper_bound = 0.5},
+        {.cumulative_count = 3, .upper_bound = std::numeric_limits<double>::infinity()}};
     metric.histogram.sample_count = 3;
     metric.histogram.sample_sum = 1.25;
     EXPECT_EQ(to_text({histogram}),

@@ -141,8 +141,7 @@ TEST_F(DiscoveryTest, KeepsTheLastGoodAddressesThroughAnOutageAndWarnsOncePerOut
     discovery->apply({{"pool", of_name("llm.example", 1ms)}}, /*wait=*/true);
     const auto sees_rounds = [this](std::size_t rounds) {
         const auto before = dns.asked("llm.example");
-        return test::eventually(
-            [&] { return dns.asked("llm.example") >= before + rounds; });
+        return test::eventually([&] { return dns.asked("llm.example") >= before + rounds; });
     };
     EXPECT_EQ(warnings(), 0U);
     for (const std::size_t outage : {1U, 2U}) {
@@ -211,9 +210,9 @@ TEST_F(DiscoveryTest, ASlowLookUpDoesNotHoldUpAReload) {
         const auto discovery = start();
         discovery->apply({{"pool", of_name("slow.example")}}, /*wait=*/false);
         ASSERT_TRUE(test::eventually([this] { return dns.asked("slow.example") == 1; }));
-        discovery->apply({{"pool", of_name("slow.example")},
-                          {"other", of_urls({"http://10.0.0.9:80"})}},
-                         /*wait=*/false);
+        discovery->apply(
+            {{"pool", of_name("slow.example")}, {"other", of_urls({"http://10.0.0.9:80"})}},
+            /*wait=*/false);
         EXPECT_EQ(other->snapshot()->endpoints.size(), 1U);
         dns.hang(false);
     }

@@ -101,8 +101,8 @@ TEST_F(SnapshotBuilderTest, LabelsDemandWithTheBackendsNamespaceOrOurOwn) {
     EXPECT_EQ(value_of(registry, "vllm_pending_requests",
                        {{"namespace", "own-namespace"}, {"model", "a"}}),
               0);
-    EXPECT_EQ(
-        value_of(registry, "vllm_pending_requests", {{"namespace", "gpu"}, {"model", "b"}}), 0);
+    EXPECT_EQ(value_of(registry, "vllm_pending_requests", {{"namespace", "gpu"}, {"model", "b"}}),
+              0);
 }
 
 TEST_F(SnapshotBuilderTest, HidesTheSeriesOfWhatAReloadRemovedAndShowsThemAgain) {
@@ -129,12 +129,10 @@ TEST_F(SnapshotBuilderTest, LetsEverybodyInWithoutKeysAndNobodyUnknownWithThem) 
     const auto key = new_key("acme", pepper);
     ASSERT_TRUE(key);
     const test::TempDir directory;
-    config.authentication.keys =
-        config::Keys{directory.write("keys", key->line + "\n"), pepper};
+    config.authentication.keys = config::Keys{directory.write("keys", key->line + "\n"), pepper};
     const auto snapshot = must_build();
     ASSERT_TRUE(snapshot);
-    const std::array<HeaderField, 1> good{
-        HeaderField{"x-api-key", key->token.reveal(), 0}};
+    const std::array<HeaderField, 1> good{HeaderField{"x-api-key", key->token.reveal(), 0}};
     const auto principal = snapshot->authenticator.authenticate(good);
     ASSERT_TRUE(principal);
     EXPECT_EQ(principal->tenant, "acme");

@@ -47,19 +47,18 @@ TEST(RequestId, SortsByTime) {
 }
 
 TEST(RequestId, KeepsAClientsOwnOnlyWhenItIsHarmless) {
-    const std::pair<std::string, bool> cases[] = {
-        {"a", true},
-        {"ABC-xyz_0.9", true},
-        {std::string(64, 'a'), true},
-        {std::string(65, 'a'), false},
-        {"", false},
-        {"a b", false},
-        {"a/b", false},
-        {"a\"b", false},
-        {"a\nb", false},
-        {"a%20", false},
-        {"\xC3\xA9", false},
-        {std::string("a\0b", 3), false}};
+    const std::pair<std::string, bool> cases[] = {{"a", true},
+                                                  {"ABC-xyz_0.9", true},
+                                                  {std::string(64, 'a'), true},
+                                                  {std::string(65, 'a'), false},
+                                                  {"", false},
+                                                  {"a b", false},
+                                                  {"a/b", false},
+                                                  {"a\"b", false},
+                                                  {"a\nb", false},
+                                                  {"a%20", false},
+                                                  {"\xC3\xA9", false},
+                                                  {std::string("a\0b", 3), false}};
     for (const auto& [id, acceptable] : cases) {
         EXPECT_EQ(is_acceptable_request_id(id), acceptable) << id;
     }
@@ -75,20 +74,19 @@ TEST(Traceparent, IsVersionZeroWithIdsThatAreNotZero) {
         bad[position] = c;
         return bad;
     };
-    const std::string bad[] = {
-        "",
-        good + "0",
-        good + "-x",
-        good.substr(0, 54),
-        changed(1, '1'),
-        changed(2, '_'),
-        changed(35, '_'),
-        changed(52, '_'),
-        changed(3, 'A'),
-        changed(40, 'G'),
-        changed(54, '-'),
-        "00-" + trace + "0-00f067aa0ba902b7-01",
-        "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01"};
+    const std::string bad[] = {"",
+                               good + "0",
+                               good + "-x",
+                               good.substr(0, 54),
+                               changed(1, '1'),
+                               changed(2, '_'),
+                               changed(35, '_'),
+                               changed(52, '_'),
+                               changed(3, 'A'),
+                               changed(40, 'G'),
+                               changed(54, '-'),
+                               "00-" + trace + "0-00f067aa0ba902b7-01",
+                               "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01"};
     for (const auto& value : bad) {
         EXPECT_FALSE(is_valid_traceparent(value)) << value;
     }

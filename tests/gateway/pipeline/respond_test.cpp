@@ -29,9 +29,8 @@ test::Message parsed(const std::string& bytes) {
 }
 
 TEST(BareRefusal, IsAWholeAnswerThatEndsTheConnection) {
-    const auto message =
-        parsed(bare_refusal({Errc::bad_header, Origin::downstream, "Field `x y` is no name."},
-                            "req-1"));
+    const auto message = parsed(
+        bare_refusal({Errc::bad_header, Origin::downstream, "Field `x y` is no name."}, "req-1"));
     EXPECT_EQ(message.status(), 400);
     EXPECT_EQ(message.header("connection"), "close");
     EXPECT_EQ(message.header("content-type"), "application/json");
@@ -45,10 +44,10 @@ TEST(BareRefusal, IsAWholeAnswerThatEndsTheConnection) {
 
 TEST(BareRefusal, HasTheStatusOfEveryErrorAndNamesTheReasonOfA503) {
     const std::pair<Errc, int> cases[] = {
-        {Errc::uri_too_long, 414},          {Errc::headers_too_large, 431},
-        {Errc::header_timeout, 408},        {Errc::unsupported_http_version, 505},
-        {Errc::too_many_connections, 503},  {Errc::unsupported_transfer_coding, 501},
-        {Errc::method_not_allowed, 405},    {Errc::internal, 500}};
+        {Errc::uri_too_long, 414},         {Errc::headers_too_large, 431},
+        {Errc::header_timeout, 408},       {Errc::unsupported_http_version, 505},
+        {Errc::too_many_connections, 503}, {Errc::unsupported_transfer_coding, 501},
+        {Errc::method_not_allowed, 405},   {Errc::internal, 500}};
     for (const auto& [code, status] : cases) {
         const auto message = parsed(bare_refusal({code, Origin::downstream, "Why."}, "r"));
         EXPECT_EQ(message.status(), status) << to_string(code);
@@ -94,8 +93,9 @@ protected:
 
 TEST_F(RespondTest, RefusesInThePathsDialectAndSettlesOnce) {
     {
-        TextRequest request(world, "POST /v1/messages HTTP/1.1\r\nHost: h\r\n"
-                                   "X-Request-Id: mine\r\nContent-Length: 2\r\n\r\n");
+        TextRequest request(world,
+                            "POST /v1/messages HTTP/1.1\r\nHost: h\r\n"
+                            "X-Request-Id: mine\r\nContent-Length: 2\r\n\r\n");
         run(refuse(*request.scope, {Errc::model_missing, Origin::downstream, "No model."}));
         EXPECT_EQ(request.answer.status, 400);
         EXPECT_TRUE(request.answer.has_body);
@@ -180,8 +180,8 @@ TEST_F(RespondTest, AnswersJsonAndSaysWhetherItArrived) {
         EXPECT_EQ(request.answer.body, R"({"data":[]})");
         EXPECT_EQ(request.answer.field("content-type"), "application/json");
         EXPECT_FALSE(request.answer.closed);
-        EXPECT_EQ(request.scope->record.outcome, arrives ? metrics::Outcome::completed
-                                                         : metrics::Outcome::client_closed);
+        EXPECT_EQ(request.scope->record.outcome,
+                  arrives ? metrics::Outcome::completed : metrics::Outcome::client_closed);
     }
 }
 

@@ -35,8 +35,8 @@ protected:
         EXPECT_TRUE(found) << body;
         request.fields = *found;
         auto facts = facts_of(*text.scope, request);
-        const auto decision = routing::decide(facts, *world.snapshot->catalog, world.endpoints,
-                                              random, nullptr);
+        const auto decision =
+            routing::decide(facts, *world.snapshot->catalog, world.endpoints, random, nullptr);
         EXPECT_TRUE(decision) << (decision ? "" : decision.error().detail);
         const auto& backend = world.snapshot->backend_of(*decision->target);
         const auto edit = edit_for(request, *decision, usage_for(request, backend));
@@ -75,8 +75,8 @@ TEST_F(UpstreamRequestTest, GoesToTheEndpointWithTheServedNameAndTheEditedLength
 }
 
 TEST_F(UpstreamRequestTest, KeepsTheQueryAndFieldsThatAreNobodyElses) {
-    const auto sent = write("X-Custom: 1\r\nX-Custom: 2\r\nUser-Agent: sdk\r\n",
-                            R"({"model":"m"})", {}, "/v1/chat/completions?a=b%20c");
+    const auto sent = write("X-Custom: 1\r\nX-Custom: 2\r\nUser-Agent: sdk\r\n", R"({"model":"m"})",
+                            {}, "/v1/chat/completions?a=b%20c");
     EXPECT_EQ(sent.target(), "/v1/chat/completions?a=b%20c");
     EXPECT_EQ(sent.count("x-custom"), 2U);
     EXPECT_EQ(sent.header("user-agent"), "sdk");
@@ -159,8 +159,7 @@ TEST_F(UpstreamRequestTest, FollowsARoutesRewriteAndHeaderChanges) {
     rule.rewrite = config::UrlRewrite{"upstream.example", {}, "/api"};
     rule.request_headers.set = {{"X-Team", "red"}};
     world.routes.push_back(routing::testing::route("r", {rule}));
-    const auto sent = write("X-Team: blue\r\n", R"({"model":"m"})", {},
-                            "/v1/chat/completions?q=1");
+    const auto sent = write("X-Team: blue\r\n", R"({"model":"m"})", {}, "/v1/chat/completions?q=1");
     EXPECT_EQ(sent.target(), "/api/chat/completions?q=1");
     EXPECT_EQ(sent.header("host"), "upstream.example");
     EXPECT_EQ(sent.header("x-team"), "red");

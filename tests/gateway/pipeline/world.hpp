@@ -105,10 +105,14 @@ public:
                                            std::make_shared<BackendLearned>()};
             }
         }
-        snapshot = std::make_shared<Snapshot>(
-            Snapshot{loaded, std::move(catalog), Authenticator(nullptr, clock),
-                     std::move(backends), TrustedProxies::parse(config.trust.proxies), nullptr,
-                     {}, {}});
+        snapshot = std::make_shared<Snapshot>(Snapshot{loaded,
+                                                       std::move(catalog),
+                                                       Authenticator(nullptr, clock),
+                                                       std::move(backends),
+                                                       TrustedProxies::parse(config.trust.proxies),
+                                                       nullptr,
+                                                       {},
+                                                       {}});
         published.publish(snapshot);
         return *snapshot;
     }
@@ -142,8 +146,7 @@ public:
         const auto status = parser_.parse(text_);
         EXPECT_TRUE(status && *status == http1::ParseStatus::complete)
             << (status ? "incomplete" : status.error().detail) << ": " << text_;
-        exchange.emplace(
-            Exchange{parser_.head(), peer, body, answer, abort, world.loop.recent()});
+        exchange.emplace(Exchange{parser_.head(), peer, body, answer, abort, world.loop.recent()});
         scope.emplace(world.services, *exchange);
     }
 
