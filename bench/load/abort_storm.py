@@ -135,7 +135,8 @@ def judge(found, args):
                               ("prompt tokens in /metrics = sum of the rows", "prompt", "all_prompt")):
         verdict.equal(what, found["metrics"][metric], counts[row])
     for kind in ("duplicate_gateway_rows", "sim_rows_without_gateway_row", "exact_rows_wrong",
-                 "settled_more_than_written", "partial_rows_out_of_bound", "prompt_tokens_wrong", "client_got_more_than_settled"):
+                 "settled_more_than_written", "partial_rows_out_of_bound", "prompt_tokens_wrong",
+                 "client_got_more_than_settled"):
         verdict.equal(kind.replace("_", " "), counts.get(kind, 0), 0)
     verdict.at_most("open files afterwards, above before", found["files"][1] - found["files"][0], 128)
     return verdict
@@ -150,7 +151,8 @@ def tables(found):
         ["tokens written by the backend / settled",
          f"{counts.get('backend_tokens_written', 0)} / {counts.get('settled_tokens', 0)}"],
         ["written and not read by the gateway", counts.get("tokens_not_read", 0)],
-        ["gateway PSS MiB before / afterwards", f"{found['kib_warm'] / 1024:.1f} / {found['kib_afterwards'] / 1024:.1f}"],
+        ["gateway PSS MiB before / afterwards",
+         f"{found['kib_warm'] / 1024:.1f} / {found['kib_afterwards'] / 1024:.1f}"],
         *[[key.replace("_", " "), value] for key, value in sorted(counts.items())
           if key.startswith(("exactness_", "outcome_", "sim_"))],
     ])

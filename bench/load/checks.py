@@ -1,4 +1,4 @@
-"""What the pass/fail benchmarks share: their command line, checks with their numbers, sums over metric pages, waiting for zero."""
+"""What the pass/fail benchmarks share: command line, checks with their numbers, sums over pages, waiting for zero."""
 import argparse
 import datetime
 import re

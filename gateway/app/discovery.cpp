@@ -33,6 +33,17 @@ bool has_names(const config::Endpoints& endpoints) {
            });
 }
 
+std::vector<routing::EndpointAddress> literal_endpoints(const config::Endpoints& endpoints) {
+    std::vector<routing::EndpointAddress> result;
+    for (const auto& url : endpoints.static_urls) {
+        if (const auto parsed = routing::parse_endpoint_url(url);
+            parsed && is_literal(parsed->host)) {
+            result.push_back(*parsed);
+        }
+    }
+    return result;
+}
+
 }  // namespace
 
 Discovery::Discovery(routing::PoolDirectory& pools, NameResolver resolver, Log warn)
@@ -55,19 +66,23 @@ void Discovery::apply(const std::map<std::string, config::Backend>& backends, bo
                   [&backends](const auto& entry) { return !backends.contains(entry.first); });
     for (const auto& [name, settings] : backends) {
         auto& followed = followed_[name];
-        if (followed.settings.endpoints != settings.endpoints) {
+        const bool changed = followed.settings.endpoints != settings.endpoints;
+        if (changed) {
             followed = Followed{};
         }
         followed.settings = settings;
         followed.next = std::chrono::steady_clock::now();
         if (wait || !has_names(settings.endpoints)) {
-            refresh(name, followed);
+            update(name, look_up(name, followed));
+        } else if (auto literal = literal_endpoints(settings.endpoints);
+                   changed && !literal.empty()) {
+            update(name, literal);  // what needs no look-up serves at once
         }
     }
     changed_.notify_all();
 }
 
-std::vector<routing::EndpointAddress> Discovery::static_endpoints(Followed& followed) {
+std::vector<routing::EndpointAddress> Discovery::look_up_static(Followed& followed) {
     std::vector<routing::EndpointAddress> result;
     for (const auto& url : followed.settings.endpoints.static_urls) {
         const auto parsed = routing::parse_endpoint_url(url);
@@ -97,9 +112,17 @@ std::vector<routing::EndpointAddress> Discovery::static_endpoints(Followed& foll
     return result;
 }
 
-void Discovery::refresh(const std::string& backend, Followed& followed) {
+void Discovery::update(const std::string& backend,
+                       const std::vector<routing::EndpointAddress>& endpoints) {
+    if (const auto pool = pools_.find(backend); pool != nullptr) {
+        pool->update(endpoints);
+    }
+}
+
+std::vector<routing::EndpointAddress> Discovery::look_up(const std::string& backend,
+                                                         Followed& followed) {
     const auto& endpoints = followed.settings.endpoints;
-    auto addresses = static_endpoints(followed);
+    auto addresses = look_up_static(followed);
     Duration again = kStaticRefresh;
     if (endpoints.dns) {
         again = endpoints.dns->refresh;
@@ -118,9 +141,7 @@ void Discovery::refresh(const std::string& backend, Followed& followed) {
     }
     followed.next =
         has_names(endpoints) ? std::chrono::steady_clock::now() + again : Instant::max();
-    if (const auto pool = pools_.find(backend); pool != nullptr) {
-        pool->update(addresses);
-    }
+    return addresses;
 }
 
 void Discovery::run() {
@@ -148,12 +169,13 @@ void Discovery::run() {
             // Looked up without the lock: a slow resolver must not hold up a reload.
             Followed copy = found->second;
             lock.unlock();
-            refresh(name, copy);
+            const auto endpoints = look_up(name, copy);
             lock.lock();
             if (const auto again = followed_.find(name);
                 again != followed_.end() &&
                 again->second.settings.endpoints == copy.settings.endpoints) {
                 again->second = std::move(copy);
+                update(name, endpoints);
             }
         }
     }

@@ -48,8 +48,10 @@ private:
     };
 
     void run();
-    void refresh(const std::string& backend, Followed& followed);
-    std::vector<routing::EndpointAddress> static_endpoints(Followed& followed);
+    /// What the backend's endpoints are, after asking for every name in them. Blocks.
+    std::vector<routing::EndpointAddress> look_up(const std::string& backend, Followed& followed);
+    std::vector<routing::EndpointAddress> look_up_static(Followed& followed);
+    void update(const std::string& backend, const std::vector<routing::EndpointAddress>& endpoints);
 
     routing::PoolDirectory& pools_;
     NameResolver resolver_;

@@ -121,6 +121,15 @@ Result<std::shared_ptr<const Snapshot>> SnapshotBuilder::build(
         }
         tls = std::move(*context);
     }
+    // Files first: what follows leaves traces in the metrics.
+    std::map<std::string, BackendRuntime> runtimes;
+    for (const auto& [name, settings] : config.backends) {
+        auto runtime = backend(name, settings);
+        if (!runtime) {
+            return std::unexpected(std::move(runtime.error()));
+        }
+        runtimes.emplace(name, std::move(*runtime));
+    }
     Interner interner(registry_, kubernetes_namespace_);
     auto catalog = routing::Catalog::compile(loaded, routing_, interner);
     auto snapshot = std::make_shared<Snapshot>(Snapshot{loaded,
@@ -131,19 +140,15 @@ Result<std::shared_ptr<const Snapshot>> SnapshotBuilder::build(
                                                         std::move(tls),
                                                         {},
                                                         {}});
-    for (const auto& [name, settings] : config.backends) {
+    for (auto& [name, runtime] : runtimes) {
         const auto pool = routing_.pools.find(name);
         if (pool == nullptr) {
             continue;  // nothing routes to it
         }
-        auto runtime = backend(name, settings);
-        if (!runtime) {
-            return std::unexpected(std::move(runtime.error()));
-        }
         if (snapshot->backends.size() <= pool->id()) {
             snapshot->backends.resize(pool->id() + 1);
         }
-        snapshot->backends[pool->id()] = std::move(*runtime);
+        snapshot->backends[pool->id()] = std::move(runtime);
     }
     add_model_bodies(*snapshot);
     for (const auto id : std::exchange(live_variants_, interner.variants)) {

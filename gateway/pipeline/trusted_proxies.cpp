@@ -1,45 +1,41 @@
 #include "gateway/pipeline/trusted_proxies.hpp"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
-#include <charconv>
 
 namespace millrace::gateway {
+namespace {
 
-std::optional<TrustedProxies::Bytes> TrustedProxies::to_bytes(std::string_view address) {
-    const std::string text(address);
-    Bytes bytes{};
-    if (::inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1) {
-        return bytes;
+/// IPv4 as IPv4-mapped IPv6, so that both spellings of an address are one.
+config::Cidr to_v6(const config::Cidr& network) {
+    if (network.v6) {
+        return network;
     }
-    bytes[10] = bytes[11] = 0xff;
-    if (::inet_pton(AF_INET, text.c_str(), bytes.data() + 12) == 1) {
-        return bytes;
-    }
-    return std::nullopt;
+    config::Cidr mapped;
+    mapped.v6 = true;
+    mapped.prefix = static_cast<std::uint8_t>(96 + network.prefix);
+    mapped.bytes[10] = mapped.bytes[11] = 0xff;
+    std::copy_n(network.bytes.begin(), 4, mapped.bytes.begin() + 12);
+    return mapped;
 }
+
+bool covers(const config::Cidr& network, const config::Cidr& address) {
+    const unsigned whole = network.prefix / 8U;
+    if (!std::equal(network.bytes.begin(), network.bytes.begin() + whole, address.bytes.begin())) {
+        return false;
+    }
+    const unsigned rest = network.prefix % 8U;
+    const auto mask = static_cast<std::uint8_t>(0xff00U >> rest);
+    return rest == 0 || (network.bytes[whole] & mask) == (address.bytes[whole] & mask);
+}
+
+}  // namespace
 
 TrustedProxies TrustedProxies::parse(const std::vector<std::string>& networks) {
     TrustedProxies result;
-    for (const std::string_view text : networks) {
-        const auto slash = text.find('/');
-        const auto prefix = to_bytes(text.substr(0, slash));
-        if (!prefix) {
-            continue;
+    for (const auto& text : networks) {
+        if (const auto network = config::parse_cidr(text)) {
+            result.networks_.push_back(to_v6(*network));
         }
-        Network network{*prefix, 128};
-        if (slash != std::string_view::npos) {
-            const auto digits = text.substr(slash + 1);
-            unsigned bits = 0;
-            const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
-            const bool is_v4 = text.find(':') == std::string_view::npos;
-            if (parsed.ec != std::errc{} || bits > (is_v4 ? 32U : 128U)) {
-                continue;
-            }
-            network.bits = is_v4 ? 96 + bits : bits;
-        }
-        result.networks_.push_back(network);
     }
     return result;
 }
@@ -48,16 +44,13 @@ bool TrustedProxies::contains(std::string_view address) const {
     if (networks_.empty()) {
         return false;
     }
-    const auto bytes = to_bytes(address);
-    return bytes && std::ranges::any_of(networks_, [&bytes](const Network& network) {
-               const unsigned whole = network.bits / 8;
-               if (!std::equal(bytes->begin(), bytes->begin() + whole, network.prefix.begin())) {
-                   return false;
-               }
-               const unsigned rest = network.bits % 8;
-               const auto mask = static_cast<std::uint8_t>(0xff00U >> rest);
-               return rest == 0 || ((*bytes)[whole] & mask) == (network.prefix[whole] & mask);
-           });
+    const auto parsed = config::parse_cidr(address);
+    if (!parsed) {
+        return false;
+    }
+    return std::ranges::any_of(networks_, [address = to_v6(*parsed)](const config::Cidr& network) {
+        return covers(network, address);
+    });
 }
 
 }  // namespace millrace::gateway

@@ -2,12 +2,11 @@
 // immutable after parse().
 #pragma once
 
-#include <array>
-#include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "config/syntax.hpp"
 
 namespace millrace::gateway {
 
@@ -22,14 +21,7 @@ public:
     bool empty() const { return networks_.empty(); }
 
 private:
-    using Bytes = std::array<std::uint8_t, 16>;  // IPv4 as IPv4-mapped IPv6
-    struct Network {
-        Bytes prefix{};
-        unsigned bits = 128;
-    };
-    static std::optional<Bytes> to_bytes(std::string_view address);
-
-    std::vector<Network> networks_;
+    std::vector<config::Cidr> networks_;
 };
 
 }  // namespace millrace::gateway

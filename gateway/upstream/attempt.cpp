@@ -34,6 +34,9 @@ Attempt::Attempt(Loop& loop, UpstreamPool& pool, AbortSignal& abort, const Attem
           this) {}
 
 void Attempt::interrupt(Interrupt why) {
+    if (why == Interrupt::deadline && !waiting_ && phase_ != Phase::connecting) {
+        return;  // the next wait is armed anew
+    }
     if (interrupt_ == Interrupt::none) {
         interrupt_ = why;
     }
@@ -173,7 +176,9 @@ Task<Result<void>> Attempt::send(Pieces pieces) {
         }
         // A backend that answers early stops reading; the answer ends the wait.
         socket.set_listener([](void* self) { static_cast<Socket*>(self)->cancel(); }, &socket);
+        waiting_ = true;
         co_await socket.writable();
+        waiting_ = false;
         socket.set_listener(nullptr, nullptr);
         if (interrupt_ != Interrupt::none) {
             co_return std::unexpected(interrupted());
@@ -194,7 +199,9 @@ Task<Result<void>> Attempt::fill() {
             if (in_.size() == 0) {
                 in_.release();
             }
+            waiting_ = true;
             co_await socket.readable();
+            waiting_ = false;
         }
         if (interrupt_ != Interrupt::none) {
             co_return std::unexpected(interrupted());

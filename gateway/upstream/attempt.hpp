@@ -87,7 +87,7 @@ public:
     void finish(const config::Backend& settings);
 
     bool reused() const { return reused_; }
-    bool connected() const { return connection_ != nullptr && phase_ != Phase::connecting; }
+    bool connected() const { return phase_ != Phase::connecting; }
     std::uint64_t bytes_read() const { return bytes_read_; }
 
 private:
@@ -120,6 +120,7 @@ private:
     Errc deadline_code_ = Errc::total_timeout;
     Phase phase_ = Phase::connecting;
     Interrupt interrupt_ = Interrupt::none;
+    bool waiting_ = false;  // for the backend; time spent otherwise is not its silence
     bool reused_ = false;
     bool sent_whole_ = false;
     bool saw_eof_ = false;

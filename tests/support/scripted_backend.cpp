@@ -62,6 +62,19 @@ bool BackendConnection::wait_for(const std::string& name, Millis limit) {
     }) && !owner_.stopping_;
 }
 
+void BackendConnection::reset() {
+    // Under the lock, so that the backend never shuts a descriptor that has become somebody else's.
+    const std::lock_guard lock(owner_.mutex_);
+    owner_.open_[index_] = -1;
+    reset_connection(socket_);
+}
+
+void BackendConnection::close() {
+    const std::lock_guard lock(owner_.mutex_);
+    owner_.open_[index_] = -1;
+    socket_.reset();
+}
+
 ScriptedBackend::ScriptedBackend(Script script, const std::string& address)
     : script_(std::move(script)),
       address_(address),
@@ -76,7 +89,9 @@ ScriptedBackend::~ScriptedBackend() {
         stopping_ = true;
         ::shutdown(listener_.get(), SHUT_RDWR);
         for (const auto& [index, fd] : open_) {
-            ::shutdown(fd, SHUT_RDWR);
+            if (fd >= 0) {
+                ::shutdown(fd, SHUT_RDWR);
+            }
         }
         changed_.notify_all();
     }
@@ -143,9 +158,9 @@ void ScriptedBackend::play(std::size_t index, Fd socket) {
         script = own == scripts_.end() ? script_ : own->second;
     }
     script(connection);
+    connection.close();
     const std::lock_guard lock(mutex_);
     open_.erase(index);
-    connection.close();
     changed_.notify_all();
 }
 

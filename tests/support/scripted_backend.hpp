@@ -45,8 +45,8 @@ public:
     /// backend stops.
     bool wait_for(const std::string& name, Millis limit = 60s);
     void half_close() { test::half_close(socket_); }
-    void reset() { reset_connection(socket_); }
-    void close() { socket_.reset(); }
+    void reset();
+    void close();
     /// Bytes the peer sent beyond complete requests.
     const std::string& unread() const { return reader_.pending(); }
 
@@ -111,7 +111,7 @@ private:
     std::map<std::size_t, Script> scripts_;
     std::vector<Message> requests_;
     std::map<std::string, bool> released_;
-    std::map<std::size_t, int> open_;
+    std::map<std::size_t, int> open_;  ///< descriptor, or -1 once its script has closed it
     std::string received_;
     std::optional<std::chrono::steady_clock::time_point> gone_at_;
     std::size_t gone_ = 0;

@@ -161,7 +161,9 @@ TEST_F(SnapshotBuilderTest, FailsWholeAndNamesTheFileThatCannotBeUsed) {
     EXPECT_NE(failed.error().detail.find(keys + ":1"), std::string::npos) << failed.error().detail;
 
     config = good;
-    config.listeners.data.tls = config::ListenerTls{.certificate = missing, .key = missing};
+    config.listeners.data.tls.emplace();
+    config.listeners.data.tls->certificate = missing;
+    config.listeners.data.tls->key = missing;
     failed = build();
     ASSERT_FALSE(failed);
     EXPECT_NE(failed.error().detail.find(missing), std::string::npos) << failed.error().detail;
@@ -177,11 +179,11 @@ TEST_F(SnapshotBuilderTest, FailsWholeAndNamesTheFileThatCannotBeUsed) {
 TEST_F(SnapshotBuilderTest, NothingOfAConfigurationThatFailedShowsInTheMetrics) {
     add("a");
     const auto running = must_build();
-    add("new");
-    config.backends["new-backend"].tls.ca = "/nonexistent/ca.pem";
+    add("fresh");
+    config.backends["fresh-backend"].tls.ca = "/nonexistent/ca.pem";
     ASSERT_FALSE(build());
-    EXPECT_EQ(registry.render().find("\"new\""), std::string::npos);
-    EXPECT_EQ(registry.render().find("\"new-backend\""), std::string::npos);
+    EXPECT_EQ(registry.render().find("\"fresh\""), std::string::npos);
+    EXPECT_EQ(registry.render().find("\"fresh-backend\""), std::string::npos);
     EXPECT_NE(registry.render().find("\"a-backend\""), std::string::npos);
 }
 
