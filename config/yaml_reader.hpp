@@ -16,7 +16,7 @@ namespace millrace::config {
 
 constexpr std::size_t kMaxYamlBytes = 1024 * 1024;
 constexpr std::size_t kMaxYamlDepth = 64;
-constexpr std::size_t kMaxYamlNodes = 100'000;
+constexpr std::size_t kMaxYamlNodes = 1'000'000;
 
 struct YamlEntry;
 

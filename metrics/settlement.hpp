@@ -36,7 +36,7 @@ struct AttemptRecord {
 };
 
 /// Retry policies stay within this many attempts of one request.
-inline constexpr std::size_t kMaxAttempts = 4;
+inline constexpr std::size_t kMaxAttempts = 3;
 
 class AttemptList {
 public:

@@ -169,8 +169,10 @@ Task<Result<void>> relay_events(RequestScope& scope, ResponseMemory& memory, Ans
             if (first) {
                 first = false;
                 note_overhead(scope, answer);
-                scope.exchange.body.release();  // committed: no attempt will need the request again
+                // Committed: no attempt will need the request again, and a stream may last for minutes.
+                scope.exchange.body.release();
                 scope.budget.release();
+                answer.scratch->release_request();
             }
         }
         if (answer.complete) {

@@ -31,6 +31,13 @@ struct Scratch {
     std::vector<std::string_view> request;  ///< gather list of the request
     std::vector<std::string_view> body;     ///< pieces read from the backend
     std::vector<std::string_view> out;      ///< pieces to forward
+
+    /// Gives back what only the request and the heads needed.
+    void release_request() {
+        head = {};
+        fields = {};
+        request = {};
+    }
 };
 
 /// A worker's free Scratch objects; bounded.
