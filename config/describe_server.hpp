@@ -96,11 +96,6 @@ void describe(Visitor& visitor, Limits& x) {
                   x.buffered_bytes);
     visitor.field({.key = "json_depth", .doc = "Nesting of a JSON body.", .min = 1, .max = 64},
                   x.json_depth);
-    visitor.field({.key = "pipelined_requests",
-                   .doc = "Requests that one connection may send ahead of their answers.",
-                   .min = 1,
-                   .max = 1'000},
-                  x.pipelined_requests);
     visitor.field({.key = "requests_per_connection",
                    .doc = "Requests after which a connection is closed, so that clients spread "
                           "again over several gateways.",

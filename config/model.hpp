@@ -78,7 +78,6 @@ struct Limits {
     /// All bodies and relay buffers together; 0 = a quarter of the cgroup's (else the machine's) memory.
     std::uint64_t buffered_bytes = 0;
     std::uint32_t json_depth = 64;
-    std::uint32_t pipelined_requests = 16;
     std::uint32_t requests_per_connection = 10'000;
     bool operator==(const Limits&) const = default;
 };

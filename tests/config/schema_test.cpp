@@ -43,7 +43,7 @@ TEST(Schema, IsJsonAndHasEveryKeyAndNoOther) {
     std::set<std::string> in_schema;
     walk_schema(schema, "", in_schema);
     EXPECT_EQ(in_schema, described_keys());
-    EXPECT_GT(in_schema.size(), 90U);
+    EXPECT_GE(in_schema.size(), 90U);
 }
 
 TEST(Schema, CarriesTypesRangesDefaultsAndWords) {
