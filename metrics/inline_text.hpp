@@ -41,7 +41,9 @@ public:
 
     void assign(std::string_view text) noexcept {
         const std::string_view kept = utf8_prefix(text, kCapacity);
-        std::memcpy(bytes_.data(), kept.data(), kept.size());
+        if (!kept.empty()) {  // an empty view may have no address
+            std::memcpy(bytes_.data(), kept.data(), kept.size());
+        }
         size_ = static_cast<std::uint16_t>(kept.size());
     }
     std::string_view view() const noexcept { return {bytes_.data(), size_}; }

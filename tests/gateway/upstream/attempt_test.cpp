@@ -288,7 +288,7 @@ TEST_F(AttemptTest, TellsAConnectionThatEndsBeforeTheHeadFromOneThatBreaksTheRul
                           {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
                            false, Errc::upstream_bad_response}};
     for (const auto& c : cases) {
-        begin([&c](BackendConnection& connection) {
+        begin([c](BackendConnection& connection) {
             connection.read_request();
             connection.send(c.bytes);
             if (c.resets) {
