@@ -144,6 +144,17 @@ public:
         }
     }
 
+    /// The whole of an answer that is no stream has been read.
+    void on_complete(const Request& request, const Answer& answer) {
+        if (answer.usage) {
+            on_id(answer.usage->id(), answer);
+        }
+        if (request.surface != nullptr && request.surface->api == openai::Api::response_delete &&
+            scope_.record.status < 300) {
+            scope_.services.response_ids.forget(request.id);
+        }
+    }
+
 private:
     RequestScope& scope_;
     const Resolved& resolved_;
@@ -169,7 +180,8 @@ Task<Result<void>> relay_events(RequestScope& scope, ResponseMemory& memory, Ans
             if (first) {
                 first = false;
                 note_overhead(scope, answer);
-                // Committed: no attempt will need the request again, and a stream may last for minutes.
+                // Committed: no attempt will need the request again, and a stream may last for
+                // minutes.
                 scope.exchange.body.release();
                 scope.budget.release();
                 answer.scratch->release_request();
@@ -185,7 +197,8 @@ Task<Result<void>> relay_events(RequestScope& scope, ResponseMemory& memory, Ans
     }
 }
 
-Task<Result<void>> relay_bytes(RequestScope& scope, Answer& answer) {
+Task<Result<void>> relay_bytes(RequestScope& scope, const Request& request, ResponseMemory& memory,
+                               Answer& answer) {
     auto& body = answer.scratch->body;
     bool first = true;
     scope.demand.first_content();
@@ -207,6 +220,9 @@ Task<Result<void>> relay_bytes(RequestScope& scope, Answer& answer) {
             for (const auto piece : body) {
                 answer.usage->feed(piece);
             }
+        }
+        if (answer.complete) {
+            memory.on_complete(request, answer);  // before the client can act on it
         }
         if (!co_await scope.exchange.sink.write(body, answer.complete)) {
             co_return std::unexpected(to_error(scope.exchange.abort.reason()));
@@ -250,17 +266,10 @@ Task<void> relay(RequestScope& scope, const Request& request, const Resolved& re
     begin_answer(scope, answer);
     ResponseMemory memory(scope, request, resolved);
     auto relayed = answer.filter ? co_await relay_events(scope, memory, answer)
-                                 : co_await relay_bytes(scope, answer);
+                                 : co_await relay_bytes(scope, request, memory, answer);
     if (!relayed) {
         co_await break_off(scope, answer, relayed.error());
     } else {
-        if (answer.usage) {
-            memory.on_id(answer.usage->id(), answer);
-        }
-        if (request.surface != nullptr && request.surface->api == openai::Api::response_delete &&
-            scope.record.status < 300) {
-            scope.services.response_ids.forget(request.id);
-        }
         record_success(scope, answer);
         answer.attempt->finish(*answer.backend->settings);
     }
