@@ -85,7 +85,8 @@ void declare_drain(CLI::App& app, Invocation& invocation, DrainOptions& options)
 void declare_explain(CLI::App& app, Invocation& invocation, ExplainOptions& options) {
     auto* command = app.add_subcommand("explain", "Say where a request would go, and why");
     command->add_option("-c,--config", options.config_file, "Configuration document")->required();
-    command->add_option("--method", options.method, "Method (POST with a body, else GET)");
+    command->add_option("--method", options.method,
+                        "Method (default: GET where the path answers only that, else POST)");
     command->add_option("--path", options.path, "Path and query")->capture_default_str();
     command->add_option("--header", options.headers, "Header `name: value`; repeatable")
         ->allow_extra_args(false);

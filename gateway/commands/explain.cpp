@@ -25,6 +25,9 @@ std::string_view value_of(HeaderFields fields, std::string_view name) {
 Result<std::optional<std::string>> model_of_body(const SampleRequest& request,
                                                  const openai::Surface& surface,
                                                  HeaderFields fields, unsigned depth) {
+    if (request.body.empty()) {
+        return std::nullopt;  // a sample may leave it out
+    }
     if (surface.body == openai::BodyKind::json) {
         openai::Peek peek(depth);
         if (auto fed = peek.feed(request.body); !fed) {

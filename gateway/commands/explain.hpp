@@ -52,7 +52,7 @@ std::string to_json(const Explanation& explanation);
 
 struct ExplainOptions {
     std::string config_file;
-    std::string method;  ///< empty = POST with a body, else GET
+    std::string method;  ///< empty = GET where nothing else is answered, else POST
     std::string path = "/v1/chat/completions";
     std::vector<std::string> headers;  ///< `name: value`
     std::string body_file;             ///< empty = no body

@@ -6,6 +6,7 @@
 #include "gateway/commands/exit_code.hpp"
 #include "gateway/commands/explain.hpp"
 #include "gateway/openai/error_table.hpp"
+#include "gateway/openai/surface.hpp"
 #include "routing/discovery.hpp"
 
 namespace millrace::gateway {
@@ -37,6 +38,12 @@ void fill_pools(const config::Config& config, const routing::RoutingState& state
     }
 }
 
+std::string usual_method(const SampleRequest& request) {
+    const std::string_view target = request.target;
+    const auto allowed = openai::allowed_methods(target.substr(0, target.find('?')));
+    return request.body.empty() && allowed.starts_with("GET") ? "GET" : "POST";
+}
+
 Result<SampleRequest> make_request(const ExplainOptions& options) {
     SampleRequest request;
     request.target = options.path;
@@ -59,9 +66,7 @@ Result<SampleRequest> make_request(const ExplainOptions& options) {
         }
         request.body = std::move(*body);
     }
-    request.method = !options.method.empty()     ? options.method
-                     : options.body_file.empty() ? "GET"
-                                                 : "POST";
+    request.method = options.method.empty() ? usual_method(request) : options.method;
     return request;
 }
 

@@ -222,11 +222,16 @@ constexpr std::array<std::string_view, 39> kControlPaths{
     "/wake_up",
 };
 
+/// Whoever answers GET answers HEAD (RFC 9110 §9.1).
+bool answers(const Endpoint& endpoint, std::string_view method) {
+    return endpoint.method == method || (method == "HEAD" && endpoint.method == "GET");
+}
+
 }  // namespace
 
 Result<SurfaceMatch> find_surface(std::string_view method, std::string_view path) {
     for (const Endpoint& endpoint : kEndpoints) {
-        if (endpoint.method != method) {
+        if (!answers(endpoint, method)) {
             continue;
         }
         const auto id = match(endpoint.path, path);
@@ -256,7 +261,9 @@ std::string_view allowed_methods(std::string_view path) {
     std::string_view allowed;
     for (const Endpoint& endpoint : kEndpoints) {
         if (match(endpoint.path, path)) {
-            allowed = endpoint.method == "DELETE" ? "GET, DELETE" : endpoint.method;
+            allowed = endpoint.method == "DELETE" ? "GET, HEAD, DELETE"
+                      : endpoint.method == "GET"  ? "GET, HEAD"
+                                                  : endpoint.method;
         }
     }
     return allowed;

@@ -138,6 +138,7 @@ TEST(Http, AnswersHeadWithoutABody) {
         client.send(request("HEAD", path));
         const auto head = client.read_response();
         ASSERT_TRUE(head) << path;
+        EXPECT_EQ(head->status(), path == std::string_view("/nothing") ? 404 : 200) << path;
         EXPECT_NE(head->header("content-length"), "0") << path;
     }
     client.expect_no_body(false);

@@ -89,6 +89,13 @@ TEST_F(Explain, ShowsARefusalAsTheClientWouldSeeIt) {
     EXPECT_THAT(out.str(), HasSubstr("Refused with 404 path_not_found: "));
 }
 
+TEST_F(Explain, NeedsNoBodyWhenAHeaderNamesTheModel) {
+    options.headers = {"x-model-id: llama"};
+    EXPECT_EQ(run(), kExitClean);
+    EXPECT_THAT(out.str(), HasSubstr("POST /v1/chat/completions\n"));
+    EXPECT_THAT(out.str(), HasSubstr("Goes to "));
+}
+
 TEST_F(Explain, KnowsWhatRoutingDoesNotDecide) {
     options.path = "/v1/models";
     EXPECT_EQ(run(), kExitClean);

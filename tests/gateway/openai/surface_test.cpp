@@ -45,7 +45,9 @@ TEST(Surface, KnowsEveryPath) {
              {"POST", "/v1/images/edits", Api::images_edits, ""},
              {"POST", "/v1/images/variations", Api::images_variations, ""},
              {"GET", "/v1/models", Api::models_list, ""},
+             {"HEAD", "/v1/models", Api::models_list, ""},
              {"GET", "/v1/models/meta-llama/Llama-3-8B", Api::model_get, "meta-llama/Llama-3-8B"},
+             {"HEAD", "/v1/models", Api::models_list, ""},
              {"GET", "/v1/models/meta-llama%2FLlama%2d3%252F", Api::model_get,
               "meta-llama/Llama-3%2F"},
          }) {
@@ -63,7 +65,8 @@ TEST(Surface, TellsWrongMethodsFromUnknownPaths) {
     };
     EXPECT_EQ(code("GET", "/v1/chat/completions"), Errc::method_not_allowed);
     EXPECT_EQ(code("PUT", "/v1/responses/x"), Errc::method_not_allowed);
-    EXPECT_EQ(allowed_methods("/v1/responses/x"), "GET, DELETE");
+    EXPECT_EQ(allowed_methods("/v1/responses/x"), "GET, HEAD, DELETE");
+    EXPECT_EQ(allowed_methods("/v1/models"), "GET, HEAD");
     EXPECT_EQ(allowed_methods("/v1/responses/x/cancel"), "POST");
     EXPECT_EQ(allowed_methods("/v1/chat/completions"), "POST");
     EXPECT_EQ(allowed_methods("/nope"), "");

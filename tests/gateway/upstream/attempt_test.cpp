@@ -226,7 +226,7 @@ TEST_F(AttemptTest, SkipsInterimAnswersHoweverTheyArrive) {
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
     const auto answer = test::response(201, "made");
     for (const bool in_one_piece : {true, false}) {
-        begin([&, in_one_piece](BackendConnection& connection) {
+        begin([interim, answer, in_one_piece](BackendConnection& connection) {
             connection.read_request();
             if (in_one_piece) {
                 connection.send(std::string(interim) + answer);
@@ -588,7 +588,7 @@ TEST_F(AttemptTest, JoinsPiecesIntoOneView) {
 
 TEST_F(AttemptTest, KeepsTheHeadReadableWhileTheBodyIsRead) {
     const std::string body(300'000, 'z');
-    begin([&body](BackendConnection& connection) {
+    begin([body](BackendConnection& connection) {
         connection.read_request();
         connection.send("HTTP/1.1 100 Continue\r\n\r\n" +
                         test::response(200, body, {{"X-Kept", "value"}}));
