@@ -25,6 +25,9 @@ void describe(Visitor& visitor, Config& x) {
     visitor.field({.key = "authentication", .doc = "Who may call the data listener."},
                   x.authentication);
     visitor.field({.key = "trust", .doc = "Whose forwarding headers are believed."}, x.trust);
+    visitor.field({.key = "tenants",
+                   .doc = "What each tenant gets; keys map to tenants in the keys file."},
+                  x.tenants);
     visitor.field({.key = "models", .doc = "The models that clients may name."}, x.models);
     visitor.field({.key = "backends",
                    .doc = "The pools of servers behind models and routes, by name. A backend is "

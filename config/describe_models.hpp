@@ -70,6 +70,11 @@ void describe(Visitor& visitor, Model& x) {
                   x.id);
     visitor.field({.key = "aliases", .doc = "Other names of the same model."}, x.aliases);
     visitor.field({.key = "class", .doc = "Workload class, a label of metrics."}, x.workload_class);
+    visitor.field({.key = "priority",
+                   .doc = "Band in the queue of a backend: a higher one is always served first and "
+                          "takes the place of lower ones when the queue is full.",
+                   .max = 1'000},
+                  x.priority);
     visitor.field({.key = "variants",
                    .doc = "The versions that share the model's traffic by weight.",
                    .required = true,
@@ -80,8 +85,8 @@ void describe(Visitor& visitor, Model& x) {
                   x.sticky);
     visitor.field(
         {.key = "unready",
-         .doc = "The share of a variant without a ready endpoint goes to its siblings, or "
-                "is answered 503."},
+         .doc = "The share of a variant without a ready endpoint goes to ready siblings and waits "
+                "when there are none, or waits for its own, or is answered 503 at once."},
         x.unready);
     visitor.field({.key = "owned_by", .doc = "Shown by `/v1/models`."}, x.owned_by);
 }
@@ -149,6 +154,52 @@ void describe(Visitor& visitor, UpstreamTls& x) {
 }
 
 template <class Visitor>
+void describe(Visitor& visitor, Queue& x) {
+    visitor.field({.key = "requests", .doc = "Requests that may wait.", .max = 1'000'000},
+                  x.requests);
+    visitor.field({.key = "bytes",
+                   .doc = "Bytes of their bodies, which also count against "
+                          "`limits.buffered_bytes`.",
+                   .kind = Kind::size},
+                  x.bytes);
+    visitor.field({.key = "tenant_requests",
+                   .doc = "Requests of one tenant that may wait; 0 = as many as there is room for.",
+                   .max = 1'000'000},
+                  x.tenant_requests);
+    visitor.field({.key = "timeout",
+                   .doc = "The longest wait while endpoints are ready and busy; then 503.",
+                   .max = kOneDay},
+                  x.timeout);
+    visitor.field({.key = "hold",
+                   .doc = "The longest wait while no endpoint is ready; then 503.",
+                   .max = kOneDay},
+                  x.hold);
+}
+
+template <class Visitor>
+void describe(Visitor& visitor, Outliers& x) {
+    visitor.field({.key = "failures",
+                   .doc = "Failures in a row (refused, reset, silent, broken, 502, 503, 504; never "
+                          "what a client did) that eject an endpoint; 0 = never.",
+                   .max = 1'000},
+                  x.failures);
+    visitor.field({.key = "ejection",
+                   .doc = "How long the first ejection lasts; the n-th in a row lasts n times as "
+                          "long. Then slots come back one by one.",
+                   .min = 1,
+                   .max = kOneDay},
+                  x.ejection);
+    visitor.field(
+        {.key = "max_ejection", .doc = "The longest ejection.", .min = 1, .max = kOneDay},
+        x.max_ejection);
+    visitor.field({.key = "max_ejected_percent",
+                   .doc = "The part of the endpoints that may be ejected at a time; never the only "
+                          "one.",
+                   .max = 100},
+                  x.max_ejected_percent);
+}
+
+template <class Visitor>
 void describe(Visitor& visitor, Backend& x) {
     visitor.field({.key = "endpoints", .doc = "Where the servers are.", .required = true},
                   x.endpoints);
@@ -165,6 +216,14 @@ void describe(Visitor& visitor, Backend& x) {
                           "them."},
                   x.timeouts);
     visitor.field({.key = "tls", .doc = "TLS towards https endpoints."}, x.tls);
+    visitor.field({.key = "slots_per_endpoint",
+                   .doc = "Requests in flight that one endpoint takes at once; more wait in the "
+                          "queue. 0 = no limit.",
+                   .max = 1'000'000},
+                  x.slots_per_endpoint);
+    visitor.field({.key = "queue", .doc = "Requests that wait for an endpoint."}, x.queue);
+    visitor.field({.key = "outliers", .doc = "When a failing endpoint gets no new requests."},
+                  x.outliers);
     visitor.field({.key = "max_idle_connections",
                    .doc = "Idle connections kept per worker and endpoint.",
                    .max = 100'000},

@@ -163,6 +163,21 @@ void describe(Visitor& visitor, Authentication& x) {
 }
 
 template <class Visitor>
+void describe(Visitor& visitor, Tenant& x) {
+    visitor.field({.key = "priority",
+                   .doc = "Band of its requests in every queue, instead of the model's; 0 = the "
+                          "model's.",
+                   .max = 1'000},
+                  x.priority);
+    visitor.field({.key = "weight",
+                   .doc = "Its share of tokens, relative to other tenants that wait in the same "
+                          "band.",
+                   .min = 1,
+                   .max = 1'000},
+                  x.weight);
+}
+
+template <class Visitor>
 void describe(Visitor& visitor, Trust& x) {
     visitor.field(
         {.key = "proxies",

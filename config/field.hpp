@@ -57,7 +57,8 @@ constexpr auto names(ModelConflict) {
 }
 constexpr auto names(Unready) {
     using enum Unready;
-    return std::array<EnumName<Unready>, 2>{{{redraw, "redraw"}, {unavailable, "unavailable"}}};
+    return std::array<EnumName<Unready>, 3>{
+        {{redraw, "redraw"}, {hold, "hold"}, {unavailable, "unavailable"}}};
 }
 constexpr auto names(WorkloadClass) {
     using enum WorkloadClass;

@@ -111,7 +111,12 @@ struct HttpOptions {
 };
 
 enum class ModelConflict : std::uint8_t { refuse, rewrite };
-enum class Unready : std::uint8_t { redraw, unavailable };
+/// What happens to the share of a variant without a ready endpoint.
+enum class Unready : std::uint8_t {
+    redraw,       ///< ready siblings take it; when there are none, it waits
+    hold,         ///< it waits
+    unavailable,  ///< 503 at once
+};
 enum class WorkloadClass : std::uint8_t { realtime, interactive, batch };
 
 /// What keeps requests of one caller on one variant. At most one key source.
@@ -133,6 +138,7 @@ struct Model {
     std::string id;  ///< ^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$, no `..`
     std::vector<std::string> aliases;
     WorkloadClass workload_class = WorkloadClass::interactive;  ///< key `class`; label of metrics
+    std::uint32_t priority = 100;  ///< band in the queue of the pool; higher goes first
     std::vector<Variant> variants;
     Sticky sticky;
     Unready unready = Unready::redraw;
@@ -164,6 +170,25 @@ struct Endpoints {
     bool operator==(const Endpoints&) const = default;
 };
 
+/// Requests that wait for an endpoint of a backend, over all models and workers.
+struct Queue {
+    std::uint32_t requests = 2'000;
+    std::uint64_t bytes = 256 * kMiB;   ///< of their bodies; inside the byte budget
+    std::uint32_t tenant_requests = 0;  ///< of one tenant; 0 = only `requests` counts
+    Duration timeout = 60s;             ///< while endpoints are ready and busy
+    Duration hold = 300s;               ///< while no endpoint is ready
+    bool operator==(const Queue&) const = default;
+};
+
+/// When an endpoint is sent no new requests because of what came of earlier ones.
+struct Outliers {
+    std::uint32_t failures = 5;  ///< in a row; 0 = never
+    Duration ejection = 10s;     ///< times the number of ejections in a row
+    Duration max_ejection = 300s;
+    std::uint32_t max_ejected_percent = 50;
+    bool operator==(const Outliers&) const = default;
+};
+
 /// TLS towards a backend (https endpoints).
 struct UpstreamTls {
     std::string ca;           ///< PEM bundle; empty = system store
@@ -180,6 +205,10 @@ struct Backend {
     UsageOptions usage;
     UpstreamTimeouts timeouts;
     UpstreamTls tls;
+    /// Requests in flight that one endpoint takes at once; 0 = no limit.
+    std::uint32_t slots_per_endpoint = 0;
+    Queue queue;
+    Outliers outliers;
     std::uint32_t max_idle_connections = 64;  ///< per worker and endpoint
     Duration idle_timeout = 4s;               ///< of pooled connections; below the backend's own (uvicorn: 5 s)
     std::string kubernetes_namespace;         ///< key `namespace`; label of vllm_pending_requests; empty = own
@@ -202,6 +231,13 @@ struct Keys {
 struct Authentication {
     std::optional<Keys> keys;  ///< absent = everybody is let in, as tenant `anonymous`, and the start says so
     bool operator==(const Authentication&) const = default;
+};
+
+/// What a tenant gets. Tenants that are not listed get the defaults.
+struct Tenant {
+    std::uint32_t priority = 0;  ///< instead of the model's; 0 = the model's
+    std::uint32_t weight = 1;               ///< share of tokens among those who wait in one band
+    bool operator==(const Tenant&) const = default;
 };
 
 /// Addresses (CIDR) whose forwarding headers are believed and kept.
@@ -238,6 +274,7 @@ struct Config {
     ClientTimeouts client_timeouts;
     Authentication authentication;
     Trust trust;
+    std::map<std::string, Tenant> tenants;
     std::vector<Model> models;
     std::map<std::string, Backend> backends;
     Routes routes;

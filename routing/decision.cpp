@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "routing/gate.hpp"
 #include "routing/pickers.hpp"
 #include "routing/rewrite.hpp"
 
@@ -87,10 +88,8 @@ std::size_t redraw(const Rule& rule, std::string_view key, EndpointView& endpoin
 
 Error not_ready(const Rule& rule, const Target& target) {
     return {Errc::no_ready_endpoint, Origin::policy,
-            "No endpoint of backend \"" + target.backend_name + "\" is ready" +
-                (rule.targets.size() > 1 && rule.unready == config::Unready::redraw
-                     ? ", nor one of its siblings; try again later."
-                     : "; try again later.")};
+            "No endpoint of backend \"" + target.backend_name + "\" is ready, and " + rule.label +
+                " does not let requests wait (unready: unavailable); try again later."};
 }
 
 Error no_backend(const Rule& rule) {
@@ -136,18 +135,21 @@ Result<std::size_t> choose_variant(const Rule& rule, const RequestFacts& facts,
     if (first.pool == nullptr) {
         return std::unexpected(unresolved(rule, first));
     }
-    if (!endpoints.of(*first.pool).ready()) {
-        index =
-            rule.unready == config::Unready::redraw ? redraw(rule, key, endpoints, random) : kNone;
-        if (index == kNone) {
-            return std::unexpected(not_ready(rule, first));
-        }
-        if (trace != nullptr) {
-            trace->add({"Variant ", first.variant, " has no ready endpoint; its share goes to ",
-                        rule.targets[index].variant, "."});
-        }
+    if (endpoints.of(*first.pool).ready()) {
+        return index;
     }
-    return index;
+    if (rule.unready == config::Unready::unavailable) {
+        return std::unexpected(not_ready(rule, first));
+    }
+    const auto sibling =
+        rule.unready == config::Unready::redraw ? redraw(rule, key, endpoints, random) : kNone;
+    if (trace != nullptr) {
+        const bool moves = sibling != kNone;
+        trace->add({"Variant ", first.variant, " has no ready endpoint; ",
+                    moves ? "its share goes to " : "the request waits for one",
+                    moves ? rule.targets[sibling].variant : std::string_view(), "."});
+    }
+    return sibling != kNone ? sibling : index;
 }
 
 }  // namespace
@@ -180,26 +182,41 @@ Result<Decision> decide(const RequestFacts& facts, const Catalog& catalog, Endpo
     return decision;
 }
 
-Result<EndpointLease> pick_endpoint(const Decision& decision, EndpointView& endpoints,
-                                    Random& random, const EndpointState* avoid, Trace* trace) {
-    const auto& set = endpoints.of(*decision.target->pool);
-    if (trace != nullptr) {
-        for (const auto& endpoint : set.endpoints) {
-            trace->add({"Endpoint ", endpoint->url, ": ",
-                        std::to_string(endpoint->in_flight.load(std::memory_order_relaxed)),
-                        " in flight", endpoint->draining ? ", draining" : "",
-                        endpoint.get() == avoid ? ", failed just now" : "", "."});
-        }
+namespace {
+
+void trace_endpoints(const EndpointSet& set, const EndpointState* avoid, Trace& trace) {
+    for (const auto& endpoint : set.endpoints) {
+        const auto slots = endpoint->slots.load(std::memory_order_relaxed);
+        trace.add({"Endpoint ", endpoint->url, ": ",
+                   std::to_string(endpoint->in_flight.load(std::memory_order_relaxed)),
+                   slots == kUnlimitedSlots ? "" : " of " + std::to_string(slots), " in flight",
+                   endpoint->draining ? ", draining" : "",
+                   endpoint.get() == avoid ? ", failed just now" : "", "."});
     }
-    auto lease = pick(set, random, avoid);
-    if (!lease) {
-        return std::unexpected(not_ready(*decision.rule, *decision.target));
-    }
+}
+
+}  // namespace
+
+EndpointLease pick_endpoint(const Decision& decision, EndpointView& endpoints, Random& random,
+                            const EndpointState* avoid, Trace* trace) {
+    const auto& pool = *decision.target->pool;
+    const auto& set = endpoints.of(pool);
     if (trace != nullptr) {
-        trace->add({"Endpoint ", (*lease)->url,
+        trace_endpoints(set, avoid, *trace);
+    }
+    auto lease = pool.gate().crowded() ? EndpointLease() : pick(set, random, avoid);
+    if (trace != nullptr && lease) {
+        trace->add({"Endpoint ", lease->url,
                     " is taken: the fewest in flight of two drawn at random."});
+    } else if (trace != nullptr) {
+        trace->add({set.ready() ? "All slots are taken" : "No endpoint is ready",
+                    ": the request waits in line."});
     }
-    return std::move(*lease);
+    return lease;
+}
+
+Error not_ready(const Decision& decision) {
+    return not_ready(*decision.rule, *decision.target);
 }
 
 }  // namespace millrace::routing

@@ -28,15 +28,18 @@ struct Decision {
 };
 
 /// Resolves the model and route and chooses the variant. A variant without ready endpoints hands
-/// its share to ready siblings (`unready: redraw`). Errors: those of Catalog::find, and
+/// its share to ready siblings (`unready: redraw`), keeps it until it has one (`hold`, and `redraw`
+/// when no sibling is ready), or is refused (`unavailable`). Errors: those of Catalog::find, and
 /// zero_weight, unresolved_backend, no_ready_endpoint, path_not_found for a control endpoint.
 Result<Decision> decide(const RequestFacts& facts, const Catalog& catalog, EndpointView& endpoints,
                         Random& random, Trace* trace = nullptr);
 
-/// Leases an endpoint of the decided pool, another than `avoid` if there is one. Error:
-/// no_ready_endpoint.
-Result<EndpointLease> pick_endpoint(const Decision& decision, EndpointView& endpoints,
-                                    Random& random, const EndpointState* avoid = nullptr,
-                                    Trace* trace = nullptr);
+/// Leases an endpoint of the decided pool, another than `avoid` if there is one. Empty: none is
+/// ready, all slots are taken, or others wait already, so the request has to queue.
+EndpointLease pick_endpoint(const Decision& decision, EndpointView& endpoints, Random& random,
+                            const EndpointState* avoid = nullptr, Trace* trace = nullptr);
+
+/// The no_ready_endpoint of a decision whose pool has none.
+Error not_ready(const Decision& decision);
 
 }  // namespace millrace::routing

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "config/base/assert.hpp"
+#include "routing/gate.hpp"
 
 namespace millrace::routing {
 namespace {
@@ -36,6 +37,19 @@ EndpointLease::EndpointLease(std::shared_ptr<EndpointState> endpoint)
     }
 }
 
+EndpointLease EndpointLease::try_take(const std::shared_ptr<EndpointState>& endpoint) {
+    const auto slots = endpoint->slots.load(std::memory_order_relaxed);
+    auto in_flight = endpoint->in_flight.load(std::memory_order_relaxed);
+    do {
+        if (in_flight >= slots) {
+            return {};
+        }
+    } while (!endpoint->in_flight.compare_exchange_weak(in_flight, in_flight + 1,
+                                                        std::memory_order_seq_cst));
+    endpoint->dispatched.fetch_add(1, std::memory_order_relaxed);
+    return {endpoint, Counted{}};
+}
+
 EndpointLease& EndpointLease::operator=(EndpointLease&& other) noexcept {
     if (this != &other) {
         release();
@@ -46,21 +60,101 @@ EndpointLease& EndpointLease::operator=(EndpointLease&& other) noexcept {
 
 void EndpointLease::release() noexcept {
     if (endpoint_) {
-        // Release order: whoever sees zero (a drain) also sees what the attempt did.
-        const auto before = endpoint_->in_flight.fetch_sub(1, std::memory_order_release);
+        // Sequentially consistent for the gate's sake (see there); so whoever sees zero (a drain)
+        // also sees what the attempt did.
+        const auto before = endpoint_->in_flight.fetch_sub(1, std::memory_order_seq_cst);
         MILLRACE_ASSERT(before > 0);
-        endpoint_.reset();
+        const auto endpoint = std::exchange(endpoint_, nullptr);
+        if (endpoint->gate->crowded()) {
+            endpoint->gate->pump();
+        }
     }
 }
 
 bool EndpointSet::ready() const {
-    return std::ranges::any_of(endpoints, [](const auto& endpoint) {
-        return !endpoint->draining.load(std::memory_order_relaxed);
-    });
+    return std::ranges::any_of(endpoints, [](const auto& endpoint) { return endpoint->ready(); });
 }
 
 Pool::Pool(std::string name, std::uint32_t id)
-    : name_(std::move(name)), id_(id), endpoints_(std::make_shared<const EndpointSet>()) {}
+    : name_(std::move(name)),
+      id_(id),
+      gate_(std::make_shared<Gate>(id)),
+      endpoints_(std::make_shared<const EndpointSet>()),
+      random_(id) {}
+
+Pool::~Pool() {
+    gate_->set_endpoints(nullptr);  // they hold the gate
+}
+
+void Pool::set_limits(const PoolLimits& limits) {
+    {
+        const std::lock_guard lock(mutex_);
+        limits_ = limits;
+        failures_in_a_row_.store(limits.health.failures_in_a_row, std::memory_order_relaxed);
+        for (const auto& endpoint : endpoints_.current()->endpoints) {
+            apply_slots(*endpoint);
+        }
+    }
+    gate_->set_limits(limits.line);
+    gate_->pump();
+}
+
+void Pool::apply_slots(EndpointState& endpoint) const {
+    endpoint.slots.store(std::min(limits_.slots_per_endpoint, endpoint.health.slot_cap()),
+                         std::memory_order_relaxed);
+}
+
+void Pool::report(const EndpointLease& lease, Verdict verdict, Instant now) {
+    using Reaction = EndpointHealth::Reaction;
+    auto& endpoint = *lease.shared();
+    const auto reaction =
+        endpoint.health.report(verdict, failures_in_a_row_.load(std::memory_order_relaxed));
+    if (reaction == Reaction::none) {
+        return;
+    }
+    const std::lock_guard lock(mutex_);
+    if (reaction == Reaction::eject) {
+        eject(endpoint, now);
+        return;
+    }
+    apply_slots(endpoint);  // the lease that ends next pumps the gate
+    if (endpoint.health.state() == EndpointHealth::State::healthy) {
+        changes_.push_back({endpoint.url, EndpointHealth::State::healthy, {}});
+    }
+}
+
+void Pool::eject(EndpointState& endpoint, Instant now) {
+    const auto& all = endpoints_.current()->endpoints;
+    const auto ejected = std::ranges::count_if(all, [](const auto& other) {
+        return other->health.state() == EndpointHealth::State::ejected;
+    });
+    if (endpoint.health.state() == EndpointHealth::State::ejected ||
+        !may_eject(static_cast<std::size_t>(ejected), all.size(), limits_.health)) {
+        return;
+    }
+    const auto until = endpoint.health.eject(now, limits_.health, random_);
+    changes_.push_back({endpoint.url, EndpointHealth::State::ejected, until - now});
+}
+
+std::vector<HealthChange> Pool::review(Instant now) {
+    std::vector<HealthChange> changes;
+    bool readmitted = false;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& endpoint : endpoints_.current()->endpoints) {
+            if (endpoint->health.readmit(now)) {
+                apply_slots(*endpoint);
+                changes_.push_back({endpoint->url, EndpointHealth::State::probation, {}});
+                readmitted = true;
+            }
+        }
+        changes.swap(changes_);
+    }
+    if (readmitted) {
+        gate_->pump();
+    }
+    return changes;
+}
 
 Pool::Change Pool::update(const std::vector<EndpointAddress>& addresses) {
     const std::lock_guard lock(mutex_);
@@ -85,7 +179,8 @@ Pool::Change Pool::update(const std::vector<EndpointAddress>& addresses) {
             continue;
         }
         const auto generation = (std::uint64_t{id_} << 32U) | ++generations_;
-        next->endpoints.push_back(std::make_shared<EndpointState>(address, generation));
+        next->endpoints.push_back(std::make_shared<EndpointState>(address, generation, gate_));
+        apply_slots(*next->endpoints.back());
         ++change.added;
     }
     change.removed = leaving.size();
@@ -94,20 +189,30 @@ Pool::Change Pool::update(const std::vector<EndpointAddress>& addresses) {
         removed_.emplace_back(*endpoint);
     }
     if (next->endpoints != current->endpoints) {
+        gate_->set_endpoints(next);
         endpoints_.publish(std::move(next));
     }
     return change;
 }
 
 bool Pool::set_draining(std::string_view url, bool draining) {
-    const std::lock_guard lock(mutex_);
-    for (const auto& endpoint : endpoints_.current()->endpoints) {
-        if (endpoint->url == url) {
-            endpoint->draining.store(draining, std::memory_order_relaxed);
-            return true;
-        }
+    return set_flag(url, &EndpointState::draining, draining);
+}
+
+bool Pool::set_failing(std::string_view url, bool failing) {
+    return set_flag(url, &EndpointState::failing, failing);
+}
+
+bool Pool::set_flag(std::string_view url, std::atomic<bool> EndpointState::* flag, bool value) {
+    const auto endpoints = endpoints_.current();
+    const auto found = std::ranges::find(endpoints->endpoints, url,
+                                         [](const auto& endpoint) { return endpoint->url; });
+    if (found == endpoints->endpoints.end()) {
+        return false;
     }
-    return false;
+    ((**found).*flag).store(value, std::memory_order_relaxed);
+    gate_->pump();
+    return true;
 }
 
 std::size_t Pool::set_draining(bool draining) {
@@ -116,6 +221,7 @@ std::size_t Pool::set_draining(bool draining) {
     for (const auto& endpoint : current->endpoints) {
         endpoint->draining.store(draining, std::memory_order_relaxed);
     }
+    gate_->pump();
     return current->endpoints.size();
 }
 
@@ -124,7 +230,10 @@ Pool::Counts Pool::counts() const {
     Counts counts;
     for (const auto& endpoint : endpoints_.current()->endpoints) {
         ++counts.endpoints;
-        counts.ready += endpoint->draining.load(std::memory_order_relaxed) ? 0 : 1;
+        counts.ready += endpoint->ready() ? 1 : 0;
+        counts.draining += endpoint->draining.load(std::memory_order_relaxed) ? 1 : 0;
+        counts.failing += endpoint->failing.load(std::memory_order_relaxed) ? 1 : 0;
+        counts.ejected += endpoint->health.state() == EndpointHealth::State::ejected ? 1 : 0;
         counts.in_flight += endpoint->in_flight.load(std::memory_order_acquire);
     }
     std::erase_if(removed_, [](const auto& endpoint) { return endpoint.expired(); });

@@ -20,7 +20,11 @@
 #include <utility>
 #include <vector>
 
+#include "config/base/clock.hpp"
 #include "config/base/published.hpp"
+#include "config/base/random.hpp"
+#include "routing/health.hpp"
+#include "routing/waiting_line.hpp"
 
 namespace millrace::routing {
 
@@ -36,20 +40,34 @@ struct EndpointAddress {
     bool operator==(const EndpointAddress&) const = default;
 };
 
+class Gate;
+
 /// One endpoint of one generation. The count has its own cache line: every worker writes it for
 /// every attempt.
 struct EndpointState {
-    EndpointState(EndpointAddress where, std::uint64_t number)
+    EndpointState(EndpointAddress where, std::uint64_t number, std::shared_ptr<Gate> of)
         : address(std::move(where)),
           authority(address.authority()),
           url(address.url()),
-          generation(number) {}
+          generation(number),
+          gate(std::move(of)) {}
 
     const EndpointAddress address;
     const std::string authority;
     const std::string url;
     const std::uint64_t generation;  ///< unique within a PoolDirectory, never reused
+    const std::shared_ptr<Gate> gate;  ///< of its pool: told when a lease ends
     std::atomic<bool> draining{false};
+    std::atomic<bool> failing{false};  ///< its health checks fail
+    std::atomic<std::uint32_t> slots{kUnlimitedSlots};  ///< leases that it takes at once
+    EndpointHealth health;
+
+    /// Takes new work, if it has a slot.
+    bool ready() const {
+        return !draining.load(std::memory_order_relaxed) &&
+               !failing.load(std::memory_order_relaxed) &&
+               health.state() != EndpointHealth::State::ejected;
+    }
 
     alignas(64) std::atomic<std::uint32_t> in_flight{0};  ///< live leases
     std::atomic<std::uint64_t> dispatched{0};             ///< leases ever taken
@@ -59,7 +77,10 @@ struct EndpointState {
 class EndpointLease {
 public:
     EndpointLease() = default;
+    /// Whatever its slots: for requests that only this endpoint can answer.
     explicit EndpointLease(std::shared_ptr<EndpointState> endpoint);
+    /// Empty when all slots are taken.
+    static EndpointLease try_take(const std::shared_ptr<EndpointState>& endpoint);
     EndpointLease(EndpointLease&& other) noexcept = default;
     EndpointLease& operator=(EndpointLease&& other) noexcept;
     EndpointLease(const EndpointLease&) = delete;
@@ -70,11 +91,16 @@ public:
     const EndpointState& operator*() const { return *endpoint_; }
     const EndpointState* operator->() const { return endpoint_.get(); }
     const EndpointState* get() const { return endpoint_.get(); }
+    const std::shared_ptr<EndpointState>& shared() const { return endpoint_; }
 
     /// Gives it back early; harmless when empty.
     void release() noexcept;
 
 private:
+    struct Counted {};
+    EndpointLease(std::shared_ptr<EndpointState> endpoint, Counted /*already*/)
+        : endpoint_(std::move(endpoint)) {}
+
     std::shared_ptr<EndpointState> endpoint_;
 };
 
@@ -82,8 +108,22 @@ private:
 struct EndpointSet {
     std::vector<std::shared_ptr<EndpointState>> endpoints;
 
-    /// At least one endpoint accepts new work.
+    /// At least one endpoint accepts new work, now or when it has a slot.
     bool ready() const;
+};
+
+/// A transition of an endpoint's health, for the log.
+struct HealthChange {
+    std::string url;
+    EndpointHealth::State to = EndpointHealth::State::healthy;
+    Duration ejected_for{0};
+};
+
+/// What a pool lets in.
+struct PoolLimits {
+    std::uint32_t slots_per_endpoint = kUnlimitedSlots;
+    LineLimits line;
+    HealthPolicy health;
 };
 
 class Pool {
@@ -91,6 +131,9 @@ public:
     struct Counts {
         std::size_t endpoints = 0;
         std::size_t ready = 0;
+        std::size_t ejected = 0;
+        std::size_t draining = 0;
+        std::size_t failing = 0;  ///< health checks
         std::uint64_t in_flight = 0;  ///< leases on removed endpoints included
     };
     struct Change {
@@ -100,6 +143,9 @@ public:
     };
 
     Pool(std::string name, std::uint32_t id);
+    Pool(const Pool&) = delete;
+    Pool& operator=(const Pool&) = delete;
+    ~Pool();
 
     const std::string& name() const { return name_; }
     std::uint32_t id() const {
@@ -113,17 +159,37 @@ public:
     /// The same for all endpoints; returns how many there are.
     std::size_t set_draining(bool draining);
 
+    void set_limits(const PoolLimits& limits);
+
+    /// What an attempt at an endpoint of this pool came to; may eject it.
+    void report(const EndpointLease& lease, Verdict verdict, Instant now);
+    /// Lets back in whose ejection is over, and tells what changed since the last call. To be
+    /// called every second or so.
+    std::vector<HealthChange> review(Instant now);
+    /// What health checks say; false when there is no such endpoint.
+    bool set_failing(std::string_view url, bool failing);
+
+    Gate& gate() const { return *gate_; }
     std::shared_ptr<const EndpointSet> snapshot() const { return endpoints_.current(); }
     Counts counts() const;
 
 private:
     friend class EndpointView;
 
+    void apply_slots(EndpointState& endpoint) const;
+    void eject(EndpointState& endpoint, Instant now);
+    bool set_flag(std::string_view url, std::atomic<bool> EndpointState::* flag, bool value);
+
     const std::string name_;
     const std::uint32_t id_;
+    const std::shared_ptr<Gate> gate_;
     Published<EndpointSet> endpoints_;
     mutable std::mutex mutex_;  // writers and counts() only
     std::uint32_t generations_ = 0;
+    PoolLimits limits_;
+    std::atomic<std::uint32_t> failures_in_a_row_{HealthPolicy{}.failures_in_a_row};
+    Random random_;
+    std::vector<HealthChange> changes_;  // since the last review
     mutable std::vector<std::weak_ptr<EndpointState>> removed_;
 };
 

@@ -1,6 +1,6 @@
 #include "routing/pickers.hpp"
 
-#include <utility>
+#include <algorithm>
 
 namespace millrace::routing {
 namespace {
@@ -8,7 +8,9 @@ namespace {
 using Endpoint = std::shared_ptr<EndpointState>;
 
 bool usable(const EndpointState& endpoint, const EndpointState* avoid) {
-    return &endpoint != avoid && !endpoint.draining.load(std::memory_order_relaxed);
+    return &endpoint != avoid && endpoint.ready() &&
+           endpoint.in_flight.load(std::memory_order_relaxed) <
+               endpoint.slots.load(std::memory_order_relaxed);
 }
 
 const Endpoint& less_busy(const Endpoint& a, const Endpoint& b, Random& random) {
@@ -21,7 +23,7 @@ const Endpoint& less_busy(const Endpoint& a, const Endpoint& b, Random& random) 
 }
 
 /// Two usable endpoints drawn uniformly in one pass (reservoir sampling): for small sets, and for
-/// sets where some endpoints drain.
+/// sets where some endpoints drain or are full.
 const Endpoint* sample(const EndpointSet& set, Random& random, const EndpointState* avoid) {
     const Endpoint* drawn[2] = {nullptr, nullptr};
     std::uint32_t seen = 0;
@@ -41,10 +43,7 @@ const Endpoint* sample(const EndpointSet& set, Random& random, const EndpointSta
     return &less_busy(*drawn[0], *drawn[1], random);
 }
 
-}  // namespace
-
-std::optional<EndpointLease> pick(const EndpointSet& set, Random& random,
-                                  const EndpointState* avoid) {
+const Endpoint* draw(const EndpointSet& set, Random& random, const EndpointState* avoid) {
     const auto& all = set.endpoints;
     if (all.size() > 2) {
         const auto size = static_cast<std::uint32_t>(all.size());
@@ -52,16 +51,31 @@ std::optional<EndpointLease> pick(const EndpointSet& set, Random& random,
         auto second = random.below(size - 1);
         second += second >= first ? 1 : 0;
         if (usable(*all[first], avoid) && usable(*all[second], avoid)) {
-            return EndpointLease(less_busy(all[first], all[second], random));
+            return &less_busy(all[first], all[second], random);
         }
     }
-    if (const auto* chosen = sample(set, random, avoid)) {
-        return EndpointLease(*chosen);
+    return sample(set, random, avoid);
+}
+
+bool is_only_ready(const EndpointSet& set, const EndpointState* endpoint) {
+    return std::ranges::none_of(set.endpoints, [endpoint](const auto& other) {
+        return other.get() != endpoint && other->ready();
+    });
+}
+
+}  // namespace
+
+EndpointLease pick(const EndpointSet& set, Random& random, const EndpointState* avoid) {
+    while (const auto* chosen = draw(set, random, avoid)) {
+        // Another thread may have taken the last slot since.
+        if (auto lease = EndpointLease::try_take(*chosen)) {
+            return lease;
+        }
     }
-    if (avoid != nullptr) {
+    if (avoid != nullptr && is_only_ready(set, avoid)) {
         return pick(set, random, nullptr);
     }
-    return std::nullopt;
+    return {};
 }
 
 }  // namespace millrace::routing

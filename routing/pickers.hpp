@@ -3,17 +3,14 @@
 // Thread-safety: free functions over atomics; `Random` belongs to the caller's thread.
 #pragma once
 
-#include <optional>
-
 #include "config/base/random.hpp"
 #include "routing/endpoints.hpp"
 
 namespace millrace::routing {
 
-/// A lease on an endpoint that is not draining; nullopt when there is none. `avoid` (the endpoint
-/// that just failed) is taken only when nothing else is ready. Up to two endpoints are both looked
-/// at; equal counts are decided at random.
-std::optional<EndpointLease> pick(const EndpointSet& set, Random& random,
-                                  const EndpointState* avoid = nullptr);
+/// A lease on an endpoint that is ready and has a free slot; empty when there is none. `avoid` (the
+/// endpoint that just failed) is taken only when nothing else is ready. Up to two endpoints are
+/// both looked at; equal counts are decided at random.
+EndpointLease pick(const EndpointSet& set, Random& random, const EndpointState* avoid = nullptr);
 
 }  // namespace millrace::routing

@@ -54,7 +54,12 @@ enum class Errc : std::uint8_t {
     server_overloaded,     ///< process-wide byte budget or overload ladder
     too_many_connections,  ///< listener's connection limit
     draining,              ///< gateway is shutting down
-    no_ready_endpoint,     ///< pool has endpoints, none usable now
+    no_ready_endpoint,     ///< pool has no usable endpoint now, and requests may not wait for one
+    queue_full,            ///< the pool's line has no room
+    queue_timeout,         ///< waited in line until its limit: all endpoints busy
+    pool_asleep,           ///< waited until its limit: the pool has no endpoints
+    pool_starting,         ///< waited until its limit: the pool's endpoints are not ready
+    shed,                  ///< gave its place in line to a request of higher priority
     zero_weight,           ///< every variant of the route has weight 0
     unresolved_backend,    ///< a route's backendRef names nothing we know
     // The backend.

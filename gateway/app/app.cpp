@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <random>
@@ -19,6 +20,7 @@ namespace millrace::gateway {
 namespace {
 
 /// While the process is stopping, this often it is looked whether it can.
+constexpr Duration kReview = std::chrono::seconds(1);
 constexpr Duration kStopPoll = std::chrono::milliseconds(10);
 /// What the byte budget is when neither the configuration nor the system says.
 constexpr std::uint64_t kFallbackBudget = std::uint64_t{1} << 30U;
@@ -174,6 +176,7 @@ int App::run() {
     signals_.add(SIGINT);
     signals_.add(SIGHUP);
     await_signal();
+    review_endpoints();
     control_.run();
     return lifecycle_.exit_code() == 0 ? kExitClean : kExitDrainDeadline;
 }
@@ -226,6 +229,33 @@ void App::tick() {
         perform(lifecycle_.advance(clock_.now(), live_requests(), connections()));
         if (lifecycle_.phase() != Lifecycle::Phase::stopped) {
             tick();
+        }
+    });
+}
+
+/// Once a second: who may come back, and a line for everything that happened.
+void App::review_endpoints() {
+    for (const auto& pool : routing_.pools.all()) {
+        for (const auto& change : pool->review(clock_.now())) {
+            const auto endpoint = "backend " + pool->name() + ": endpoint " + change.url;
+            switch (change.to) {
+                case routing::EndpointHealth::State::ejected:
+                    log_warning(endpoint + " failed too often and gets nothing new for " +
+                                std::to_string(std::lround(seconds(change.ejected_for))) + " s");
+                    break;
+                case routing::EndpointHealth::State::probation:
+                    log_info(endpoint + " is tried again");
+                    break;
+                case routing::EndpointHealth::State::healthy:
+                    log_info(endpoint + " is healthy again");
+                    break;
+            }
+        }
+    }
+    reviewer_.expires_after(kReview);
+    reviewer_.async_wait([this](boost::system::error_code error) {
+        if (!error) {
+            review_endpoints();
         }
     });
 }

@@ -59,6 +59,7 @@ private:
     void publish(std::shared_ptr<const Snapshot> snapshot);
     void perform(const LifecycleActions& actions);
     void tick();
+    void review_endpoints();
 
     ControlPlane control_plane();
     Result<void> set_drained(bool drained);
@@ -89,6 +90,7 @@ private:
     boost::asio::io_context control_{1};
     boost::asio::signal_set signals_{control_};
     boost::asio::steady_timer ticker_{control_};
+    boost::asio::steady_timer reviewer_{control_};
     std::unique_ptr<ControlServer> metrics_server_;
     std::unique_ptr<ControlServer> admin_server_;
     std::unique_ptr<FileWatch> watch_;

@@ -186,8 +186,9 @@ void App::register_endpoint_gauges() {
                 }));
         };
         add("ready", [](const routing::Pool::Counts& counts) { return counts.ready; });
-        add("draining",
-            [](const routing::Pool::Counts& counts) { return counts.endpoints - counts.ready; });
+        add("ejected", [](const routing::Pool::Counts& counts) { return counts.ejected; });
+        add("draining", [](const routing::Pool::Counts& counts) { return counts.draining; });
+        add("failing", [](const routing::Pool::Counts& counts) { return counts.failing; });
     }
 }
 

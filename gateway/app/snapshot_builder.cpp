@@ -66,6 +66,18 @@ Result<Authenticator> SnapshotBuilder::authenticator(const config::Config& confi
     return Authenticator(table, clock_, anonymous);
 }
 
+routing::PoolLimits SnapshotBuilder::limits_of(const config::Backend& settings) {
+    routing::PoolLimits limits;
+    if (settings.slots_per_endpoint > 0) {
+        limits.slots_per_endpoint = settings.slots_per_endpoint;
+    }
+    limits.line = {settings.queue.requests, settings.queue.bytes, settings.queue.tenant_requests};
+    const auto& outliers = settings.outliers;
+    limits.health = {outliers.failures, outliers.ejection, outliers.max_ejection,
+                     outliers.max_ejected_percent};
+    return limits;
+}
+
 Result<BackendRuntime> SnapshotBuilder::backend(const std::string& name,
                                                 const config::Backend& settings) {
     BackendRuntime runtime;
@@ -148,6 +160,7 @@ Result<std::shared_ptr<const Snapshot>> SnapshotBuilder::build(
         if (snapshot->backends.size() <= pool->id()) {
             snapshot->backends.resize(pool->id() + 1);
         }
+        pool->set_limits(limits_of(*runtime.settings));
         snapshot->backends[pool->id()] = std::move(runtime);
     }
     add_model_bodies(*snapshot);

@@ -115,20 +115,18 @@ Explanation explain(const SampleRequest& request, const routing::Catalog& catalo
     }
     routing::Trace trace;
     const auto decision = routing::decide(facts.view, catalog, endpoints, random, &trace);
-    const auto lease = decision
-                           ? routing::pick_endpoint(*decision, endpoints, random, nullptr, &trace)
-                           : Result<routing::EndpointLease>(std::unexpected(decision.error()));
-    explanation.lines.insert(explanation.lines.end(), trace.lines().begin(), trace.lines().end());
-    if (decision) {
+    if (!decision) {
+        explanation.refusal = decision.error();
+    } else {
         explanation.backend = decision->target->backend_name;
         explanation.variant = decision->target->variant;
         explanation.served_name = decision->served_name;
+        if (const auto lease =
+                routing::pick_endpoint(*decision, endpoints, random, nullptr, &trace)) {
+            explanation.endpoint = lease->url;
+        }
     }
-    if (!lease) {
-        explanation.refusal = lease.error();
-    } else {
-        explanation.endpoint = (*lease)->url;
-    }
+    explanation.lines.insert(explanation.lines.end(), trace.lines().begin(), trace.lines().end());
     return explanation;
 }
 

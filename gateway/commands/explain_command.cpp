@@ -78,9 +78,10 @@ void print(const SampleRequest& request, const Explanation& explanation, std::os
     if (explanation.refusal) {
         out << "Refused with " << openai::error_row(explanation.refusal->code).status << ' '
             << to_string(explanation.refusal->code) << ": " << explanation.refusal->detail << '\n';
-    } else if (!explanation.endpoint.empty()) {
-        out << "Goes to " << explanation.endpoint << " of backend " << explanation.backend
-            << ", variant " << explanation.variant;
+    } else if (!explanation.backend.empty()) {
+        out << (explanation.endpoint.empty() ? "Waits for an endpoint"
+                                             : "Goes to " + explanation.endpoint)
+            << " of backend " << explanation.backend << ", variant " << explanation.variant;
         if (!explanation.served_name.empty()) {
             out << ", as model " << explanation.served_name;
         }

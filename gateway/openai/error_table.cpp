@@ -88,6 +88,14 @@ constexpr ErrorRow row_of(Errc code) {
         case Errc::draining: return unavailable("draining", "draining", true, "draining");
         case Errc::no_ready_endpoint:
             return unavailable("no_ready_endpoint", "backend_error", false, "no_backend");
+        case Errc::queue_full:
+            return unavailable("queue_full", "saturated", false, "queue_full");
+        case Errc::queue_timeout:
+            return unavailable("queue_timeout", "saturated", false, "queue_timeout");
+        case Errc::pool_asleep: return unavailable("pool_asleep", "asleep", false, "queue_timeout");
+        case Errc::pool_starting:
+            return unavailable("pool_starting", "starting", false, "queue_timeout");
+        case Errc::shed: return unavailable("shed", "shed", false, "shed");
         case Errc::zero_weight: return unavailable("zero_weight", "shed", false, "no_backend");
         case Errc::unresolved_backend:
             return {500,   kServer, "unresolved_backend", {}, "api_error", true,

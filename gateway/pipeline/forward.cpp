@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/pipeline/admit.hpp"
 #include "gateway/pipeline/count_tokens.hpp"
 #include "gateway/pipeline/upstream_request.hpp"
 #include "routing/retry.hpp"
@@ -155,19 +156,23 @@ Task<Result<void>> forward(RequestScope& scope, const Request& request, const Re
     routing::RetryPolicy policy(repeat_facts(scope, request));
     const routing::EndpointState* avoid = nullptr;
     std::shared_ptr<routing::EndpointState> again = resolved.pinned;
+    answer.pool = target.pool.get();
     answer.backend = &scope.snapshot().backend_of(target);
     answer.ready_at = services.loop.recent();
-    scope.record.queue_wait = Duration(0);  // there is no queue: admission grants at once
+    scope.record.queue_wait = Duration(0);
     for (;;) {
         if (again != nullptr) {
             answer.endpoint = routing::EndpointLease(again);
         } else {
-            auto lease = routing::pick_endpoint(resolved.decision, services.endpoints,
-                                                services.loop.random(), avoid);
-            if (!lease) {
-                co_return std::unexpected(std::move(lease.error()));
+            answer.endpoint = routing::pick_endpoint(resolved.decision, services.endpoints,
+                                                     services.loop.random(), avoid);
+            if (!answer.endpoint) {
+                auto waited = co_await wait_for_endpoint(scope, request, resolved, avoid);
+                if (!waited) {
+                    co_return std::unexpected(std::move(waited.error()));
+                }
+                answer.endpoint = std::move(*waited);
             }
-            answer.endpoint = std::move(*lease);
         }
         auto& record = scope.record.attempts.add();
         record.backend = metrics::BackendId{target.backend_metric};

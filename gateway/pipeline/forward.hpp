@@ -27,6 +27,7 @@ struct Answer {
     explicit Answer(ScratchPool& pool) : scratch(pool.get()) {}
 
     ScratchPool::Lease scratch;
+    routing::Pool* pool = nullptr;  ///< of the endpoint
     routing::EndpointLease endpoint;
     const BackendRuntime* backend = nullptr;
     openai::BodyEdit edit;

@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "routing/gate.hpp"
 #include "tests/routing/support.hpp"
 
 namespace millrace::routing {
@@ -120,6 +122,12 @@ TEST(Decision, ARuleWithoutBackendsIsAnError) {
     EXPECT_EQ(outcome(world.ask(chat("gpt-4"))), "unresolved_backend");
 }
 
+class SilentTicket final : public Ticket {
+public:
+    SilentTicket() : Ticket(WaitOrder{}, nullptr) {}
+    void wake() noexcept override {}
+};
+
 TEST(Decision, RedrawsTheShareOfAnUnreadyVariantAmongItsSiblings) {
     auto world = three_variants();
     world.publish();
@@ -131,7 +139,7 @@ TEST(Decision, RedrawsTheShareOfAnUnreadyVariantAmongItsSiblings) {
     world.state->pools.find("a")->set_draining(true);
     EXPECT_EQ(tally(world, chat("m"), 100)["c"], 100);
     world.state->pools.find("c")->set_draining(true);
-    EXPECT_EQ(tally(world, chat("m"), 10)["no_ready_endpoint"], 10);
+    EXPECT_EQ(tally(world, chat("m"), 8)["b"], 2);  // nobody is ready: each waits for its own
     world.state->pools.find("a")->set_draining(false);
     EXPECT_EQ(tally(world, chat("m"), 10)["a"], 10);
 }
@@ -143,7 +151,7 @@ TEST(Decision, NeverRedrawsToAVariantWithoutWeightOrBackend) {
     world.publish();
     world.state->pools.find("a")->update({});
     const auto counts = tally(world, chat("m"), 300);
-    EXPECT_EQ(counts.at("no_ready_endpoint"), 200);
+    EXPECT_EQ(counts.at("a"), 200);  // and waits
     EXPECT_EQ(counts.at("unresolved_backend"), 100);
 }
 
@@ -217,15 +225,41 @@ TEST(PickEndpoint, LeasesFromTheDecidedPool) {
     auto first = pick_endpoint(*decision, world.view, world.random);
     ASSERT_TRUE(first);
     EXPECT_EQ(pool->counts().in_flight, 1U);
-    auto second = pick_endpoint(*decision, world.view, world.random, first->get());
-    EXPECT_NE(second->get(), first->get());
-    first->release();
-    second->release();
+    auto second = pick_endpoint(*decision, world.view, world.random, first.get());
+    EXPECT_NE(second.get(), first.get());
+    first.release();
+    second.release();
     EXPECT_EQ(pool->counts().in_flight, 0U);
     pool->set_draining(true);  // between the decision and the pick
-    const auto none = pick_endpoint(*decision, world.view, world.random);
-    ASSERT_FALSE(none);
-    EXPECT_EQ(none.error().code, Errc::no_ready_endpoint);
+    EXPECT_FALSE(pick_endpoint(*decision, world.view, world.random));
+}
+
+TEST(PickEndpoint, LeavesSlotsToThoseWhoWaitAlready) {
+    auto world = s1();
+    world.publish();
+    const auto pool = world.state->pools.find("vllm-claude");
+    pool->update({{"10.0.0.1", 8000, false, ""}});
+    pool->set_limits({1, {}, {}});
+    const auto decision = world.ask(chat("claude-3"));
+    auto taken = pick_endpoint(*decision, world.view, world.random);
+    ASSERT_TRUE(taken);
+    EXPECT_FALSE(pick_endpoint(*decision, world.view, world.random)) << "one slot, taken";
+
+    const auto waiter = std::make_shared<SilentTicket>();
+    ASSERT_EQ(pool->gate().enter(waiter), Gate::Entered::waiting);
+    pool->set_limits({2, {}, {}});
+    EXPECT_FALSE(pick_endpoint(*decision, world.view, world.random))
+        << "the new slot went to the one who waited";
+    EXPECT_EQ(pool->gate().leave(*waiter).state, Ticket::State::granted);
+    taken.release();
+}
+
+TEST(Decision, HoldsTheShareOfAnUnreadyVariantWhenTheModelSaysSo) {
+    auto world = three_variants();
+    world.config.models[0].unready = config::Unready::hold;
+    world.publish();
+    world.state->pools.find("b")->update({});
+    EXPECT_EQ(tally(world, chat("m"), 400)["b"], 100);
 }
 
 TEST(Decision, ExplainsEveryStep) {
@@ -243,8 +277,8 @@ TEST(Decision, ExplainsEveryStep) {
         "The variants of model \"m\" apply.",
         "Weights: a 2, b 1, c 1. Variant a by ticket 0.",
         "Variant a has no ready endpoint; its share goes to c.",
-        "Endpoint " + (*lease)->url + ": 0 in flight.",
-        "Endpoint " + (*lease)->url + " is taken: the fewest in flight of two drawn at random.",
+        "Endpoint " + lease->url + ": 0 in flight.",
+        "Endpoint " + lease->url + " is taken: the fewest in flight of two drawn at random.",
     };
     EXPECT_EQ(trace.lines(), expected);
 }

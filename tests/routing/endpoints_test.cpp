@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "routing/gate.hpp"
 #include "routing/pickers.hpp"
 
 namespace millrace::routing {
@@ -23,7 +24,7 @@ TEST(EndpointAddress, WritesUrlAndAuthority) {
 }
 
 TEST(EndpointLease, CountsExactlyWhileItLives) {
-    auto endpoint = std::make_shared<EndpointState>(at(1), 1);
+    auto endpoint = std::make_shared<EndpointState>(at(1), 1, std::make_shared<Gate>(1));
     {
         EndpointLease lease(endpoint);
         EXPECT_EQ(endpoint->in_flight, 1U);
@@ -158,7 +159,7 @@ TEST(Pool, CountsSurviveFlappingEndpoints) {
             std::vector<EndpointLease> held(8);
             while (!stop.load(std::memory_order_relaxed)) {
                 if (auto lease = pick(view.of(*pool), random)) {
-                    held[random.below(8)] = std::move(*lease);
+                    held[random.below(8)] = std::move(lease);
                     taken.fetch_add(1, std::memory_order_relaxed);
                 }
             }

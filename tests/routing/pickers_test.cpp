@@ -6,6 +6,8 @@
 #include <map>
 #include <vector>
 
+#include "routing/gate.hpp"
+
 namespace millrace::routing {
 namespace {
 
@@ -14,7 +16,8 @@ EndpointSet set_of(int size) {
     for (int i = 0; i < size; ++i) {
         EndpointAddress address{"10.0.0." + std::to_string(i), 8000, false, ""};
         set.endpoints.push_back(
-            std::make_shared<EndpointState>(std::move(address), static_cast<std::uint64_t>(i)));
+            std::make_shared<EndpointState>(
+            std::move(address), static_cast<std::uint64_t>(i), std::make_shared<Gate>(1)));
     }
     return set;
 }
@@ -30,12 +33,38 @@ TEST(Picker, FindsNothingInAnEmptyOrDrainingSet) {
     EXPECT_FALSE(pick(set, random, set.endpoints[0].get()));
 }
 
+TEST(Picker, NeverGivesMoreThanTheSlots) {
+    Random random(1);
+    const auto set = set_of(4);
+    for (const auto& endpoint : set.endpoints) {
+        endpoint->slots = 2;
+    }
+    std::vector<EndpointLease> held;
+    for (int i = 0; i < 8; ++i) {
+        held.push_back(pick(set, random));
+        ASSERT_TRUE(held.back()) << i;
+    }
+    EXPECT_FALSE(pick(set, random));
+    const auto* freed = held[3].get();
+    held[3].release();
+    EXPECT_EQ(pick(set, random).get(), freed);
+}
+
+TEST(Picker, WaitsForABusyEndpointRatherThanTakeTheOneThatFailed) {
+    Random random(1);
+    const auto set = set_of(2);
+    set.endpoints[1]->slots = 0;
+    EXPECT_FALSE(pick(set, random, set.endpoints[0].get()));
+    set.endpoints[1]->draining = true;
+    EXPECT_TRUE(pick(set, random, set.endpoints[0].get()));
+}
+
 TEST(Picker, LooksAtBothOfTwo) {
     Random random(1);
     const auto set = set_of(2);
     const EndpointLease busy(set.endpoints[0]);
     for (int i = 0; i < 100; ++i) {
-        EXPECT_EQ(pick(set, random)->get(), set.endpoints[1].get());
+        EXPECT_EQ(pick(set, random).get(), set.endpoints[1].get());
     }
 }
 
@@ -45,7 +74,7 @@ TEST(Picker, DecidesTiesAtRandom) {
         const auto set = set_of(size);
         std::map<const EndpointState*, int> counts;
         for (int i = 0; i < 8000; ++i) {
-            ++counts[pick(set, random)->get()];
+            ++counts[pick(set, random).get()];
         }
         for (const auto& endpoint : set.endpoints) {
             EXPECT_NEAR(counts[endpoint.get()], 8000 / size, 400) << size;
@@ -58,7 +87,7 @@ TEST(Picker, NeverTakesTheBusiestOfMany) {
     const auto set = set_of(10);
     set.endpoints[4]->in_flight = 100;
     for (int i = 0; i < 5000; ++i) {
-        EXPECT_NE(pick(set, random)->get(), set.endpoints[4].get());
+        EXPECT_NE(pick(set, random).get(), set.endpoints[4].get());
     }
     set.endpoints[4]->in_flight = 0;
 }
@@ -68,7 +97,7 @@ TEST(Picker, BalancesLeasesThatStay) {
     const auto set = set_of(16);
     std::vector<EndpointLease> held;
     for (int i = 0; i < 1600; ++i) {
-        held.push_back(std::move(*pick(set, random)));
+        held.push_back(pick(set, random));
     }
     for (const auto& endpoint : set.endpoints) {
         EXPECT_NEAR(endpoint->in_flight, 100, 4);  // two choices: log log n, against ±25 for one
@@ -82,7 +111,7 @@ TEST(Picker, SharesADrainedEndpointsPartEvenly) {
     set.endpoints[1]->draining = true;
     std::map<const EndpointState*, int> counts;
     for (int i = 0; i < 9000; ++i) {
-        ++counts[pick(set, random)->get()];
+        ++counts[pick(set, random).get()];
     }
     EXPECT_EQ(counts.size(), 3U);
     for (const auto& [endpoint, count] : counts) {
@@ -96,12 +125,12 @@ TEST(Picker, AvoidsTheFailedEndpointUnlessItIsAlone) {
         const auto set = set_of(size);
         const auto* failed = set.endpoints[1].get();
         for (int i = 0; i < 200; ++i) {
-            EXPECT_NE(pick(set, random, failed)->get(), failed);
+            EXPECT_NE(pick(set, random, failed).get(), failed);
         }
         for (const auto& endpoint : set.endpoints) {
             endpoint->draining = endpoint.get() != failed;
         }
-        EXPECT_EQ(pick(set, random, failed)->get(), failed);
+        EXPECT_EQ(pick(set, random, failed).get(), failed);
     }
 }
 

@@ -10,6 +10,7 @@
 
 #include "routing/discovery.hpp"
 #include "tests/gateway/upstream/rig.hpp"
+#include "routing/gate.hpp"
 #include "tests/support/scripted_backend.hpp"
 
 namespace millrace::gateway {
@@ -39,7 +40,8 @@ protected:
     }
     void go_to(const std::string& host, std::uint16_t port) {
         endpoint = std::make_unique<routing::EndpointState>(
-            routing::EndpointAddress{host, port, false, {}}, 1);
+            routing::EndpointAddress{host, port, false, {}}, 1,
+            std::make_shared<routing::Gate>(1));
     }
     /// The next attempt; the one before it ends.
     Attempt& next() {

@@ -1,0 +1,203 @@
+#include "gateway/pipeline/admit.hpp"
+
+#include <algorithm>
+#include <coroutine>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "routing/gate.hpp"
+
+namespace millrace::gateway {
+namespace {
+
+using routing::Gate;
+using routing::Ticket;
+
+/// Completion tokens of a request that does not bound them, for its share among waiters only.
+constexpr std::uint64_t kUsualCompletion = 256;
+
+/// A ticket that a coroutine of one worker waits with.
+class Wait final : public Ticket, public std::enable_shared_from_this<Wait> {
+public:
+    Wait(Loop& loop, const routing::WaitOrder& order, const routing::EndpointState* avoid)
+        : Ticket(order, avoid), loop_(loop) {}
+
+    void wake() noexcept override {
+        loop_.post([self = shared_from_this()] {
+            self->is_resolved_ = true;
+            notify(self.get());
+        });
+    }
+
+    /// Something else happened: a timer or an abort.
+    static void notify(void* self) {
+        auto& wait = *static_cast<Wait*>(self);
+        wait.is_notified_ = true;
+        if (auto waiting = std::exchange(wait.waiting_, nullptr)) {
+            waiting.resume();
+        }
+    }
+
+    /// Somebody else decided: leave() has the outcome.
+    bool is_resolved() const { return is_resolved_; }
+
+    /// Awaits the next thing that may end the wait.
+    auto event() {
+        struct Awaiter {
+            Wait& wait;
+            bool await_ready() const noexcept { return std::exchange(wait.is_notified_, false); }
+            void await_suspend(std::coroutine_handle<> self) const noexcept {
+                wait.waiting_ = self;
+            }
+            void await_resume() const noexcept { wait.is_notified_ = false; }
+        };
+        return Awaiter{*this};
+    }
+
+private:
+    Loop& loop_;
+    std::coroutine_handle<> waiting_;
+    bool is_notified_ = false;
+    bool is_resolved_ = false;
+};
+
+std::uint64_t estimated_tokens(const Request& request, const BackendRuntime& backend) {
+    const auto prompt = static_cast<std::uint64_t>(
+        static_cast<float>(request.body.size()) *
+        backend.learned->tokens_per_byte.load(std::memory_order_relaxed));
+    std::uint64_t completion = 0;
+    if (request.fields && request.surface->is_generation) {
+        const auto& fields = *request.fields;
+        const auto asked = fields.max_completion_tokens ? fields.max_completion_tokens
+                                                        : fields.max_tokens;
+        completion = std::min(asked.value_or(kUsualCompletion), kUsualCompletion * 64);
+    }
+    return std::max<std::uint64_t>(1, prompt + completion);
+}
+
+routing::WaitOrder order_of(const RequestScope& scope, const Request& request,
+                            const Resolved& resolved, const BackendRuntime& backend) {
+    const auto& tenants = scope.config().tenants;
+    const auto found = tenants.find(std::string(scope.principal.tenant));
+    const auto tenant = found == tenants.end() ? config::Tenant{} : found->second;
+    const auto* model = resolved.decision.rule->model;
+    routing::WaitOrder order;
+    order.priority = tenant.priority > 0 ? tenant.priority
+                     : model != nullptr  ? model->priority
+                                         : config::Model{}.priority;
+    order.tenant = scope.principal.tenant_metric;
+    order.weight = tenant.weight;
+    order.cost = estimated_tokens(request, backend);
+    order.bytes = request.body.size();
+    return order;
+}
+
+/// The sentences of a request that could not wait, or waited in vain.
+class Refusals {
+public:
+    Refusals(const routing::Target& target, const config::Queue& queue,
+             const routing::EndpointSet& endpoints)
+        : name_("backend \"" + target.backend_name + "\""), queue_(queue), endpoints_(endpoints) {}
+
+    Error full() const {
+        return {Errc::queue_full, Origin::policy,
+                "The queue of " + name_ + " has no room: it holds " +
+                    std::to_string(queue_.requests) + " requests (queue.requests) of " +
+                    std::to_string(queue_.bytes) + " bytes (queue.bytes); try again later."};
+    }
+    Error late() const {
+        if (endpoints_.ready()) {
+            return {Errc::queue_timeout, Origin::policy,
+                    "Every endpoint of " + name_ + " was busy for " + in_seconds(queue_.timeout) +
+                        " (queue.timeout); try again later."};
+        }
+        if (endpoints_.endpoints.empty()) {
+            return {Errc::pool_asleep, Origin::policy,
+                    name_ + " has no endpoints and got none within " + in_seconds(queue_.hold) +
+                        " (queue.hold); try again later."};
+        }
+        return {Errc::pool_starting, Origin::policy,
+                "No endpoint of " + name_ + " became ready within " + in_seconds(queue_.hold) +
+                    " (queue.hold); try again later."};
+    }
+    Error shed() const {
+        return {Errc::shed, Origin::policy,
+                "The queue of " + name_ +
+                    " is full and a request of higher priority took this one's place; try again "
+                    "later."};
+    }
+    Error gone() const {
+        return {Errc::no_ready_endpoint, Origin::policy,
+                "The " + name_ + " was removed while the request waited; try again."};
+    }
+
+private:
+    static std::string in_seconds(Duration limit) {
+        return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(limit).count()) +
+               " s";
+    }
+
+    std::string name_;
+    const config::Queue& queue_;
+    const routing::EndpointSet& endpoints_;
+};
+
+}  // namespace
+
+Task<Result<routing::EndpointLease>> wait_for_endpoint(RequestScope& scope, const Request& request,
+                                                       const Resolved& resolved,
+                                                       const routing::EndpointState* avoid) {
+    auto& services = scope.services;
+    const auto& target = *resolved.decision.target;
+    const auto& pool = *target.pool;
+    const auto& backend = scope.snapshot().backend_of(target);
+    const auto& queue = backend.settings->queue;
+    const auto refusals = [&] { return Refusals(target, queue, services.endpoints.of(pool)); };
+
+    if (resolved.decision.rule->unready == config::Unready::unavailable &&
+        !services.endpoints.of(pool).ready()) {
+        co_return std::unexpected(routing::not_ready(resolved.decision));
+    }
+    const Instant began = services.loop.now();
+    const auto limit = [&] {
+        return services.endpoints.of(pool).ready() ? queue.timeout
+                                                   : std::max(queue.timeout, queue.hold);
+    };
+    auto order = order_of(scope, request, resolved, backend);
+    order.deadline = began + limit();
+    const auto wait = std::make_shared<Wait>(services.loop, order, avoid);
+    Timer timer(Wait::notify, wait.get());
+    const AbortSignal::Listener listener(scope.exchange.abort, Wait::notify, wait.get());
+    const auto entered = pool.gate().enter(wait);
+    if (entered == Gate::Entered::full) {
+        co_return std::unexpected(refusals().full());
+    }
+    Instant deadline = order.deadline;
+    while (entered == Gate::Entered::waiting && !wait->is_resolved() && !scope.exchange.abort) {
+        if (services.loop.now() >= deadline) {
+            // What began as a short wait becomes a hold when the endpoints went away meanwhile.
+            deadline = began + limit();
+            if (services.loop.recent() >= deadline) {
+                break;
+            }
+        }
+        services.loop.arm(timer, deadline);
+        co_await wait->event();
+    }
+    auto left = pool.gate().leave(*wait);
+    scope.record.queue_wait = scope.record.queue_wait.value_or(Duration(0)) +
+                              (services.loop.now() - began);
+    if (scope.exchange.abort) {
+        co_return std::unexpected(to_error(scope.exchange.abort.reason()));
+    }
+    switch (left.state) {
+        case Ticket::State::granted: co_return std::move(left.lease);
+        case Ticket::State::evicted: co_return std::unexpected(refusals().shed());
+        case Ticket::State::closed: co_return std::unexpected(refusals().gone());
+        case Ticket::State::waiting: break;
+    }
+    co_return std::unexpected(refusals().late());
+}
+
+}  // namespace millrace::gateway

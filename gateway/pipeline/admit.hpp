@@ -1,0 +1,26 @@
+// admit: the endpoint for the next attempt, at once or after waiting in the pool's line.
+//
+// The usual request takes a free slot without touching the line. Otherwise it waits: while the
+// endpoints are busy for at most `queue.timeout`, while none is ready (asleep, starting, ejected)
+// for at most `queue.hold`, both of the backend. A wait also ends when the request is aborted, when
+// a request of higher priority needs the place, or when the pool goes away. Thread-safety: none;
+// one worker.
+#pragma once
+
+#include "config/base/error.hpp"
+#include "gateway/pipeline/read_request.hpp"
+#include "gateway/pipeline/resolve.hpp"
+#include "gateway/pipeline/scope.hpp"
+#include "gateway/runtime/task.hpp"
+#include "routing/endpoints.hpp"
+
+namespace millrace::gateway {
+
+/// Waits in line for an endpoint other than `avoid`, if there is another. Errors: queue_full,
+/// queue_timeout, pool_asleep, pool_starting, shed, no_ready_endpoint, or why the request was
+/// aborted.
+Task<Result<routing::EndpointLease>> wait_for_endpoint(RequestScope& scope, const Request& request,
+                                                       const Resolved& resolved,
+                                                       const routing::EndpointState* avoid);
+
+}  // namespace millrace::gateway
