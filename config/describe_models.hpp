@@ -62,6 +62,20 @@ void describe(Visitor& visitor, Variant& x) {
 }
 
 template <class Visitor>
+void describe(Visitor& visitor, Retry& x) {
+    visitor.field({.key = "attempts",
+                   .doc = "Attempts at endpoints, the first one included; 1 = never again.",
+                   .min = 1,
+                   .max = 3},
+                  x.attempts);
+    visitor.field({.key = "budget_percent",
+                   .doc = "Retries in flight, as a part of the requests in flight; three may run "
+                          "in any case.",
+                   .max = 100},
+                  x.budget_percent);
+}
+
+template <class Visitor>
 void describe(Visitor& visitor, Model& x) {
     visitor.field({.key = "id",
                    .doc = "The name in `x-model-id` or in the body's `model`: letters, digits and "
@@ -88,6 +102,10 @@ void describe(Visitor& visitor, Model& x) {
          .doc = "The share of a variant without a ready endpoint goes to ready siblings and waits "
                 "when there are none, or waits for its own, or is answered 503 at once."},
         x.unready);
+    visitor.field({.key = "retry",
+                   .doc = "Another attempt after one that failed before anything of its answer was "
+                          "relayed."},
+                  x.retry);
     visitor.field({.key = "owned_by", .doc = "Shown by `/v1/models`."}, x.owned_by);
 }
 
@@ -189,9 +207,8 @@ void describe(Visitor& visitor, Outliers& x) {
                    .min = 1,
                    .max = kOneDay},
                   x.ejection);
-    visitor.field(
-        {.key = "max_ejection", .doc = "The longest ejection.", .min = 1, .max = kOneDay},
-        x.max_ejection);
+    visitor.field({.key = "max_ejection", .doc = "The longest ejection.", .min = 1, .max = kOneDay},
+                  x.max_ejection);
     visitor.field({.key = "max_ejected_percent",
                    .doc = "The part of the endpoints that may be ejected at a time; never the only "
                           "one.",

@@ -1,9 +1,11 @@
-// What the operator says, as plain structs. Defaults are the member initialisers below and nowhere else.
+// What the operator says, as plain structs. Defaults are the member initialisers below and nowhere
+// else.
 //
-// One `describe(visitor, T&)` per struct (config/describe.hpp) is the single source of the loader, the JSON Schema and
-// docs/CONFIGURATION.md; a key enters here together with its behaviour. Durations are nanoseconds inside and `10s`,
-// `250ms`, `5m` in YAML; sizes are bytes inside and `32MiB`, `64KiB` in YAML. A duration or size of 0 means "off" only
-// where the comment says so. Thread-safety: plain values; a loaded Config is immutable and shared as a snapshot.
+// One `describe(visitor, T&)` per struct (config/describe.hpp) is the single source of the loader,
+// the JSON Schema and docs/CONFIGURATION.md; a key enters here together with its behaviour.
+// Durations are nanoseconds inside and `10s`, `250ms`, `5m` in YAML; sizes are bytes inside and
+// `32MiB`, `64KiB` in YAML. A duration or size of 0 means "off" only where the comment says so.
+// Thread-safety: plain values; a loaded Config is immutable and shared as a snapshot.
 #pragma once
 
 #include <chrono>
@@ -23,7 +25,8 @@ using namespace std::chrono_literals;
 constexpr std::uint64_t kKiB = 1024;
 constexpr std::uint64_t kMiB = 1024 * kKiB;
 
-/// `host:port`; host may be an IPv4 literal, a bracketed IPv6 literal, or a name (names only for upstreams).
+/// `host:port`; host may be an IPv4 literal, a bracketed IPv6 literal, or a name (names only for
+/// upstreams).
 struct Address {
     std::string host = "0.0.0.0";
     std::uint16_t port = 0;
@@ -32,7 +35,8 @@ struct Address {
 
 enum class ClientCertificates : std::uint8_t { none, optional, required };
 
-/// TLS of a listener. Mozilla "intermediate": TLS 1.2 and 1.3, ALPN http/1.1; reloaded when the files change.
+/// TLS of a listener. Mozilla "intermediate": TLS 1.2 and 1.3, ALPN http/1.1; reloaded when the
+/// files change.
 struct ListenerTls {
     std::string certificate;  ///< PEM chain file
     std::string key;          ///< PEM key file
@@ -45,7 +49,8 @@ struct DataListener {
     Address address{"0.0.0.0", 8080};
     std::optional<ListenerTls> tls;
     std::uint32_t max_connections = 10'000;
-    /// Largest number of connections from one source address; 0 = no limit. Never applied to trusted proxies.
+    /// Largest number of connections from one source address; 0 = no limit. Never applied to
+    /// trusted proxies.
     std::uint32_t max_connections_per_source = 0;
     bool operator==(const DataListener&) const = default;
 };
@@ -55,7 +60,8 @@ struct PlainListener {
     bool operator==(const PlainListener&) const = default;
 };
 
-/// The admin listener: drain, undrain, explain; bearer token required when set, and always off loopback.
+/// The admin listener: drain, undrain, explain; bearer token required when set, and always off
+/// loopback.
 struct AdminListener {
     Address address{"127.0.0.1", 9091};
     std::optional<Secret> token;
@@ -75,7 +81,8 @@ struct Limits {
     std::uint64_t header_block = 32 * kKiB;  ///< at most 60 KiB
     std::uint32_t header_fields = 100;
     std::uint64_t body = 32 * kMiB;
-    /// All bodies and relay buffers together; 0 = a quarter of the cgroup's (else the machine's) memory.
+    /// All bodies and relay buffers together; 0 = a quarter of the cgroup's (else the machine's)
+    /// memory.
     std::uint64_t buffered_bytes = 0;
     std::uint32_t json_depth = 64;
     std::uint32_t requests_per_connection = 10'000;
@@ -88,14 +95,15 @@ enum class Underscores : std::uint8_t { reject, drop };
 struct ClientTimeouts {
     Duration handshake = 5s;
     Duration header = 10s;
-    Duration body_grace = 10s;               ///< before the minimum rate applies
-    std::uint64_t body_rate = 1 * kKiB;      ///< bytes per second after the grace
+    Duration body_grace = 10s;           ///< before the minimum rate applies
+    std::uint64_t body_rate = 1 * kKiB;  ///< bytes per second after the grace
     Duration keep_alive = 60s;
     Duration write_stall = 60s;  ///< client reads nothing for this long
     bool operator==(const ClientTimeouts&) const = default;
 };
 
-/// Timeouts towards backends. Per backend, overridable per HTTPRoute rule (request, backendRequest).
+/// Timeouts towards backends. Per backend, overridable per HTTPRoute rule (request,
+/// backendRequest).
 struct UpstreamTimeouts {
     Duration connect = 2s;
     Duration first_byte = 600s;   ///< request sent → response head
@@ -134,6 +142,13 @@ struct Variant {
     bool operator==(const Variant&) const = default;
 };
 
+/// Another attempt after one that failed before the first byte of its answer was relayed.
+struct Retry {
+    std::uint32_t attempts = 3;         ///< the first one included
+    std::uint32_t budget_percent = 20;  ///< retries among the requests in flight; three always may
+    bool operator==(const Retry&) const = default;
+};
+
 struct Model {
     std::string id;  ///< ^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$, no `..`
     std::vector<std::string> aliases;
@@ -142,20 +157,24 @@ struct Model {
     std::vector<Variant> variants;
     Sticky sticky;
     Unready unready = Unready::redraw;
+    Retry retry;
     std::string owned_by = "millrace";  ///< shown by /v1/models
     bool operator==(const Model&) const = default;
 };
 
 enum class ContinuousUsage : std::uint8_t { automatic, on, off };
 
-/// How usage is asked from a backend in streamed chat and completions (never in Responses or Messages).
+/// How usage is asked from a backend in streamed chat and completions (never in Responses or
+/// Messages).
 struct UsageOptions {
     bool final = true;
-    ContinuousUsage continuous = ContinuousUsage::automatic;  ///< `auto` = until the backend refuses the field
+    ContinuousUsage continuous =
+        ContinuousUsage::automatic;  ///< `auto` = until the backend refuses the field
     bool operator==(const UsageOptions&) const = default;
 };
 
-/// Every address of a name becomes an endpoint; resolved on the control thread, last good answer kept.
+/// Every address of a name becomes an endpoint; resolved on the control thread, last good answer
+/// kept.
 struct DnsEndpoints {
     std::string name;
     std::uint16_t port = 8000;
@@ -201,7 +220,8 @@ struct UpstreamTls {
 
 struct Backend {
     Endpoints endpoints;
-    std::optional<Secret> api_key;  ///< sent as `Authorization: Bearer …`; the client's key never is
+    std::optional<Secret>
+        api_key;  ///< sent as `Authorization: Bearer …`; the client's key never is
     UsageOptions usage;
     UpstreamTimeouts timeouts;
     UpstreamTls tls;
@@ -210,18 +230,21 @@ struct Backend {
     Queue queue;
     Outliers outliers;
     std::uint32_t max_idle_connections = 64;  ///< per worker and endpoint
-    Duration idle_timeout = 4s;               ///< of pooled connections; below the backend's own (uvicorn: 5 s)
-    std::string kubernetes_namespace;         ///< key `namespace`; label of vllm_pending_requests; empty = own
+    Duration idle_timeout = 4s;  ///< of pooled connections; below the backend's own (uvicorn: 5 s)
+    std::string
+        kubernetes_namespace;  ///< key `namespace`; label of vllm_pending_requests; empty = own
     bool operator==(const Backend&) const = default;
 };
 
 struct Routes {
-    std::vector<std::string> manifests;  ///< files or globs of HTTPRoute documents, relative to the document
+    std::vector<std::string>
+        manifests;  ///< files or globs of HTTPRoute documents, relative to the document
     ModelConflict on_model_conflict = ModelConflict::refuse;
     bool operator==(const Routes&) const = default;
 };
 
-/// API keys: a file of lines `id tenant hmac-sha256-hex` and the pepper that the digests were made with.
+/// API keys: a file of lines `id tenant hmac-sha256-hex` and the pepper that the digests were made
+/// with.
 struct Keys {
     std::string file;
     Secret pepper;
@@ -229,14 +252,15 @@ struct Keys {
 };
 
 struct Authentication {
-    std::optional<Keys> keys;  ///< absent = everybody is let in, as tenant `anonymous`, and the start says so
+    std::optional<Keys>
+        keys;  ///< absent = everybody is let in, as tenant `anonymous`, and the start says so
     bool operator==(const Authentication&) const = default;
 };
 
 /// What a tenant gets. Tenants that are not listed get the defaults.
 struct Tenant {
     std::uint32_t priority = 0;  ///< instead of the model's; 0 = the model's
-    std::uint32_t weight = 1;               ///< share of tokens among those who wait in one band
+    std::uint32_t weight = 1;    ///< share of tokens among those who wait in one band
     bool operator==(const Tenant&) const = default;
 };
 
@@ -265,7 +289,8 @@ struct Process {
     bool operator==(const Process&) const = default;
 };
 
-/// The whole document, plus the HTTPRoute manifests it names (config/manifest.hpp) kept in `Loaded`.
+/// The whole document, plus the HTTPRoute manifests it names (config/manifest.hpp) kept in
+/// `Loaded`.
 struct Config {
     Listeners listeners;
     Process process;

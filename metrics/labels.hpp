@@ -52,6 +52,7 @@ enum class RetryReason : std::uint8_t {
     connect_failed,     ///< nothing was sent
     stale_connection,   ///< a reused connection was closed before the first response byte
     before_first_byte,  ///< the backend failed before anything was relayed
+    error_status,       ///< the backend answered 429, 502, 503 or 504
     usage_option,       ///< the backend refused an injected usage option; sent again without it
     kCount
 };
@@ -77,7 +78,7 @@ inline constexpr std::array<std::string_view, kCountOf<AttemptOutcome>> kAttempt
     "bad_response", "error_status",   "error_event",     "truncated",
     "timeout",      "client_closed",  "drained",         "internal"};
 inline constexpr std::array<std::string_view, kCountOf<RetryReason>> kRetryReasonNames{
-    "connect_failed", "stale_connection", "before_first_byte", "usage_option"};
+    "connect_failed", "stale_connection", "before_first_byte", "error_status", "usage_option"};
 inline constexpr std::array<std::string_view, kCountOf<TokenKind>> kTokenKindNames{
     "prompt", "cached", "completion", "reasoning"};
 /// What a settlement rests on: `none` when nothing reached a backend, then metrics::Exactness.

@@ -24,6 +24,7 @@
 #include "routing/endpoints.hpp"
 #include "routing/facts.hpp"
 #include "routing/httproute.hpp"
+#include "routing/retry.hpp"
 #include "routing/trace.hpp"
 
 namespace millrace::routing {
@@ -76,6 +77,7 @@ struct Rule {
     std::vector<Target> targets;
     std::shared_ptr<TicketCounter> tickets;  ///< one per route rule or model
     WeightTable weights;                     ///< one entry per target
+    std::shared_ptr<RetryBudget> retries;    ///< retries in flight
     config::Sticky sticky;
     config::Unready unready = config::Unready::redraw;
     bool replaces_prefix = false;  ///< the manifest rewrites the matched path prefix

@@ -73,6 +73,7 @@ private:
                 rule.targets.push_back(std::move(target));
             }
             rule.tickets = state_.tickets.acquire("model " + known.id);
+            rule.retries = std::make_shared<RetryBudget>();
             const auto own = add(std::move(rule));
             catalog_.names_.find(known.id)->second.own_rule = own;
             for (const auto& alias : known.model->aliases) {
@@ -140,6 +141,7 @@ private:
     void bind(const Source& source, std::size_t id, std::uint32_t model) {
         auto rule = joined(*source.route, *source.rule, model);
         rule.tickets = source.tickets;
+        rule.retries = std::make_shared<RetryBudget>();
         catalog_.bindings_[id].emplace_back(model, add(std::move(rule)));
     }
 

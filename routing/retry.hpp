@@ -1,13 +1,22 @@
-// Whether a failed attempt may be made again. One retry, and only where the backend cannot have
-// begun to work on the request, or did so on a connection that it was closing anyway: a refused or
-// timed-out connect, or EOF/RST before any response byte on a reused connection. Thread-safety:
-// none; one per request.
+// Whether a failed attempt is made again, where, and when: any failure before the first byte of an
+// answer was relayed, preferably on another endpoint, within a number of attempts and a budget.
+//
+// A request that leaves something behind (a stored response, a background job) is sent twice only
+// when the first try cannot have arrived. A backend's own answer is never thrown away for want of
+// another endpoint: it is relayed. The budget is Envoy's: retries in flight are at most a part of
+// the requests in flight, so that retries cannot bring down what is left of a failing backend, and
+// requests that need none pay nothing. Thread-safety: RetryPolicy belongs to one request;
+// RetryBudget is shared and lock-free.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
+#include "config/base/clock.hpp"
 #include "config/base/error.hpp"
+#include "config/base/random.hpp"
 
 namespace millrace::routing {
 
@@ -20,30 +29,78 @@ struct RepeatFacts {
     bool previous_response_id = false;  ///< continues a stored response
 };
 
-/// How an attempt ended without success.
+/// How an attempt ended without an answer worth relaying.
 struct AttemptResult {
     Errc error = Errc::internal;
+    std::uint16_t status = 0;  ///< the backend answered with this error instead; 0 = no answer
     bool connection_reused = false;
     std::uint64_t response_bytes = 0;  ///< bytes read from the upstream
-    bool body_relayed = false;         ///< an upstream body byte was written to the client
+    bool other_ready = false;          ///< another endpoint of the pool takes new work
 };
 
 class RetryPolicy {
 public:
-    enum class Verdict : std::uint8_t { retry, give_up };
+    enum class Verdict : std::uint8_t {
+        give_up,
+        fresh_connection,  ///< the same endpoint may be taken, at once
+        other_endpoint,    ///< avoiding the one that failed
+        same_endpoint,     ///< it was not reached and there is no other: after pause()
+    };
 
-    explicit RetryPolicy(const RepeatFacts& facts);
+    RetryPolicy(const RepeatFacts& facts, std::uint32_t max_attempts);
 
-    /// Asks about one failed attempt; `retry` spends the one retry. The next pick should avoid the
-    /// failed endpoint.
+    /// Asks about one failed attempt. Anything but give_up means another attempt, if the budget
+    /// allows it.
     Verdict after(const AttemptResult& attempt);
-    /// Attempts that failed so far.
+    /// Full-jitter back-off before the same endpoint is tried again: up to 25 ms, doubled per
+    /// failure, at most 250 ms.
+    Duration pause(Random& random) const;
+
+    /// Failed attempts so far.
     std::uint32_t failures() const { return failures_; }
 
 private:
     bool repeatable_;
+    bool was_stale_ = false;
+    std::uint32_t max_attempts_;
     std::uint32_t failures_ = 0;
-    bool spent_ = false;
+};
+
+/// Retries in flight of one route.
+class RetryBudget {
+public:
+    /// One retry in flight; move-only, the destructor gives it back.
+    class Lease {
+    public:
+        Lease() = default;
+        Lease(Lease&& other) noexcept : budget_(std::exchange(other.budget_, nullptr)) {}
+        Lease& operator=(Lease&& other) noexcept {
+            std::swap(budget_, other.budget_);
+            return *this;
+        }
+        Lease(const Lease&) = delete;
+        Lease& operator=(const Lease&) = delete;
+        ~Lease() {
+            if (budget_ != nullptr) {
+                budget_->active_.fetch_sub(1, std::memory_order_relaxed);
+            }
+        }
+        explicit operator bool() const { return budget_ != nullptr; }
+
+    private:
+        friend class RetryBudget;
+        explicit Lease(RetryBudget* budget) : budget_(budget) {}
+        RetryBudget* budget_ = nullptr;
+    };
+
+    /// Retries that are always allowed, so that a quiet route can retry at all.
+    static constexpr std::uint32_t kAlways = 3;
+
+    /// Empty when `percent` of `in_flight` requests are retries already.
+    Lease take(std::uint64_t in_flight, std::uint32_t percent);
+
+private:
+    std::atomic<std::uint32_t> active_{0};
 };
 
 }  // namespace millrace::routing

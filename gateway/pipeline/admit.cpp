@@ -1,11 +1,11 @@
 #include "gateway/pipeline/admit.hpp"
 
 #include <algorithm>
-#include <coroutine>
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "gateway/runtime/wakeup.hpp"
 #include "routing/gate.hpp"
 
 namespace millrace::gateway {
@@ -26,39 +26,16 @@ public:
     void wake() noexcept override {
         loop_.post([self = shared_from_this()] {
             self->is_resolved_ = true;
-            notify(self.get());
+            Wakeup::notify(&self->wakeup);
         });
     }
-
-    /// Something else happened: a timer or an abort.
-    static void notify(void* self) {
-        auto& wait = *static_cast<Wait*>(self);
-        wait.is_notified_ = true;
-        if (auto waiting = std::exchange(wait.waiting_, nullptr)) {
-            waiting.resume();
-        }
-    }
-
-    /// Somebody else decided: leave() has the outcome.
+    /// The gate has decided: leave() has the outcome.
     bool is_resolved() const { return is_resolved_; }
 
-    /// Awaits the next thing that may end the wait.
-    auto event() {
-        struct Awaiter {
-            Wait& wait;
-            bool await_ready() const noexcept { return std::exchange(wait.is_notified_, false); }
-            void await_suspend(std::coroutine_handle<> self) const noexcept {
-                wait.waiting_ = self;
-            }
-            void await_resume() const noexcept { wait.is_notified_ = false; }
-        };
-        return Awaiter{*this};
-    }
+    Wakeup wakeup;
 
 private:
     Loop& loop_;
-    std::coroutine_handle<> waiting_;
-    bool is_notified_ = false;
     bool is_resolved_ = false;
 };
 
@@ -69,8 +46,8 @@ std::uint64_t estimated_tokens(const Request& request, const BackendRuntime& bac
     std::uint64_t completion = 0;
     if (request.fields && request.surface->is_generation) {
         const auto& fields = *request.fields;
-        const auto asked = fields.max_completion_tokens ? fields.max_completion_tokens
-                                                        : fields.max_tokens;
+        const auto asked =
+            fields.max_completion_tokens ? fields.max_completion_tokens : fields.max_tokens;
         completion = std::min(asked.value_or(kUsualCompletion), kUsualCompletion * 64);
     }
     return std::max<std::uint64_t>(1, prompt + completion);
@@ -167,8 +144,8 @@ Task<Result<routing::EndpointLease>> wait_for_endpoint(RequestScope& scope, cons
     auto order = order_of(scope, request, resolved, backend);
     order.deadline = began + limit();
     const auto wait = std::make_shared<Wait>(services.loop, order, avoid);
-    Timer timer(Wait::notify, wait.get());
-    const AbortSignal::Listener listener(scope.exchange.abort, Wait::notify, wait.get());
+    Timer timer(Wakeup::notify, &wait->wakeup);
+    const AbortSignal::Listener listener(scope.exchange.abort, Wakeup::notify, &wait->wakeup);
     const auto entered = pool.gate().enter(wait);
     if (entered == Gate::Entered::full) {
         co_return std::unexpected(refusals().full());
@@ -183,11 +160,11 @@ Task<Result<routing::EndpointLease>> wait_for_endpoint(RequestScope& scope, cons
             }
         }
         services.loop.arm(timer, deadline);
-        co_await wait->event();
+        co_await wait->wakeup.next();
     }
     auto left = pool.gate().leave(*wait);
-    scope.record.queue_wait = scope.record.queue_wait.value_or(Duration(0)) +
-                              (services.loop.now() - began);
+    scope.record.queue_wait =
+        scope.record.queue_wait.value_or(Duration(0)) + (services.loop.now() - began);
     if (scope.exchange.abort) {
         co_return std::unexpected(to_error(scope.exchange.abort.reason()));
     }

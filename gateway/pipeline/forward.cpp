@@ -1,11 +1,13 @@
 #include "gateway/pipeline/forward.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "gateway/pipeline/admit.hpp"
 #include "gateway/pipeline/count_tokens.hpp"
 #include "gateway/pipeline/upstream_request.hpp"
+#include "gateway/runtime/wakeup.hpp"
 #include "routing/retry.hpp"
 
 namespace millrace::gateway {
@@ -85,6 +87,23 @@ Task<Result<void>> look_at_first_event(Answer& answer) {
     co_return Result<void>{};
 }
 
+/// Reads the first bytes of another body, left in `scratch.body`, so that a backend that dies
+/// before them can still be replaced by another.
+Task<Result<bool>> look_at_first_bytes(RequestScope& scope, Answer& answer) {
+    auto& scratch = *answer.scratch;
+    scope.demand.first_content();
+    answer.attempt->content_seen();
+    if (!answer.attempt->body_came_with_head()) {
+        answer.attempt->keep_head(scratch.head);
+    }
+    const auto progress = co_await answer.attempt->read(scratch.body);
+    if (!progress) {
+        co_return std::unexpected(progress.error());
+    }
+    answer.complete = *progress == BodyProgress::complete;
+    co_return false;
+}
+
 /// True when the backend's 400 is about the usage option that the gateway added. The body is kept
 /// in `held`.
 Task<Result<bool>> refuses_usage_option(Answer& answer) {
@@ -117,12 +136,12 @@ Task<Result<bool>> make_attempt(RequestScope& scope, const Request& request,
         co_return refused;
     }
     if (request.surface == nullptr || head.status >= 300) {
-        co_return false;
+        co_return co_await look_at_first_bytes(scope, answer);
     }
     answer.dialect = request.surface->dialect;
     if (!head.is_event_stream) {
         answer.usage.emplace(request.surface->dialect);
-        co_return false;
+        co_return co_await look_at_first_bytes(scope, answer);
     }
     answer.filter.emplace(request.surface->dialect, answer.asked.final_usage
                                                         ? openai::client_usage(*request.fields)
@@ -149,64 +168,149 @@ Task<Result<void>> read_events(Answer& answer) {
     co_return Result<void>{};
 }
 
+namespace {
+
+/// An error that the backend answered with, before anything of it was relayed; 0 = none.
+std::uint16_t error_status(const Answer& answer) {
+    if (answer.filter && answer.filter->first_event() == openai::FirstEvent::error &&
+        answer.filter->facts().error) {
+        return static_cast<std::uint16_t>(metrics::status_of(*answer.filter->facts().error));
+    }
+    const int status = answer.attempt->head().status;
+    return status >= 400 ? static_cast<std::uint16_t>(status) : 0;
+}
+
+bool another_is_ready(const routing::EndpointSet& set, const routing::EndpointState* failed) {
+    return std::ranges::any_of(set.endpoints, [failed](const auto& endpoint) {
+        return endpoint.get() != failed && endpoint->ready();
+    });
+}
+
+/// Why the attempt may have to be made again; empty when its answer is to be relayed in any case.
+std::optional<routing::AttemptResult> failure_of(RequestScope& scope, const Answer& answer,
+                                                 const Result<bool>& outcome) {
+    routing::AttemptResult result;
+    if (outcome) {
+        result.status = error_status(answer);
+        if (result.status == 0) {
+            return std::nullopt;
+        }
+    } else {
+        result.error = outcome.error().code;
+    }
+    result.connection_reused = answer.attempt->reused();
+    result.response_bytes = answer.attempt->bytes_read();
+    result.other_ready =
+        another_is_ready(scope.services.endpoints.of(*answer.pool), answer.endpoint.get());
+    return result;
+}
+
+RetryReason reason_of(const routing::AttemptResult& failed, routing::RetryPolicy::Verdict verdict) {
+    if (failed.status != 0) {
+        return RetryReason::error_status;
+    }
+    if (verdict == routing::RetryPolicy::Verdict::fresh_connection) {
+        return RetryReason::stale_connection;
+    }
+    const bool connecting = failed.error == Errc::upstream_connect_failed ||
+                            failed.error == Errc::upstream_connect_timeout;
+    return connecting ? RetryReason::connect_failed : RetryReason::before_first_byte;
+}
+
+/// Leases an endpoint, waiting for one if need be, and begins the account of the attempt.
+Task<Result<void>> begin_attempt(RequestScope& scope, const Request& request,
+                                 const Resolved& resolved, const routing::EndpointState* avoid,
+                                 Answer& answer) {
+    auto& services = scope.services;
+    if (resolved.pinned != nullptr) {
+        answer.endpoint = routing::EndpointLease(resolved.pinned);
+    } else {
+        answer.endpoint = routing::pick_endpoint(resolved.decision, services.endpoints,
+                                                 services.loop.random(), avoid);
+        if (!answer.endpoint) {
+            auto waited = co_await wait_for_endpoint(scope, request, resolved, avoid);
+            if (!waited) {
+                co_return std::unexpected(std::move(waited.error()));
+            }
+            answer.endpoint = std::move(*waited);
+        }
+    }
+    const auto& target = *resolved.decision.target;
+    auto& record = scope.record.attempts.add();
+    record.backend = metrics::BackendId{target.backend_metric};
+    record.backend_name = target.backend_name;
+    record.endpoint = answer.endpoint->url;
+    scope.demand.dispatch();
+    answer.attempt.emplace(services.loop, services.upstreams, scope.exchange.abort,
+                           options_for(scope, request, resolved, *answer.backend));
+    co_return Result<void>{};
+}
+
+/// The attempt is over and another follows.
+void end_attempt(RequestScope& scope, Answer& answer, metrics::AttemptOutcome outcome,
+                 RetryReason reason) {
+    record_attempt(scope, answer, outcome);
+    scope.record.attempts.last()->retried = reason;
+    scope.demand.requeue();
+    answer.attempt.reset();
+    answer.endpoint.release();
+    answer.filter.reset();
+    answer.usage.reset();
+    answer.held.clear();
+    answer.complete = false;
+}
+
+}  // namespace
+
 Task<Result<void>> forward(RequestScope& scope, const Request& request, const Resolved& resolved,
                            Answer& answer) {
+    using Verdict = routing::RetryPolicy::Verdict;
     auto& services = scope.services;
-    const auto& target = *resolved.decision.target;
-    routing::RetryPolicy policy(repeat_facts(scope, request));
+    const auto& rule = *resolved.decision.rule;
+    const auto retry = rule.model != nullptr ? rule.model->retry : config::Retry{};
+    routing::RetryPolicy policy(repeat_facts(scope, request), retry.attempts);
     const routing::EndpointState* avoid = nullptr;
-    std::shared_ptr<routing::EndpointState> again = resolved.pinned;
-    answer.pool = target.pool.get();
-    answer.backend = &scope.snapshot().backend_of(target);
+    answer.pool = resolved.decision.target->pool.get();
+    answer.backend = &scope.snapshot().backend_of(*resolved.decision.target);
     answer.ready_at = services.loop.recent();
     scope.record.queue_wait = Duration(0);
     for (;;) {
-        if (again != nullptr) {
-            answer.endpoint = routing::EndpointLease(again);
-        } else {
-            answer.endpoint = routing::pick_endpoint(resolved.decision, services.endpoints,
-                                                     services.loop.random(), avoid);
-            if (!answer.endpoint) {
-                auto waited = co_await wait_for_endpoint(scope, request, resolved, avoid);
-                if (!waited) {
-                    co_return std::unexpected(std::move(waited.error()));
-                }
-                answer.endpoint = std::move(*waited);
-            }
+        if (auto begun = co_await begin_attempt(scope, request, resolved, avoid, answer); !begun) {
+            co_return begun;
         }
-        auto& record = scope.record.attempts.add();
-        record.backend = metrics::BackendId{target.backend_metric};
-        record.backend_name = target.backend_name;
-        record.endpoint = answer.endpoint->url;
-        scope.demand.dispatch();
-        answer.attempt.emplace(services.loop, services.upstreams, scope.exchange.abort,
-                               options_for(scope, request, resolved, *answer.backend));
         auto outcome = co_await make_attempt(scope, request, resolved, answer);
-        if (outcome && !*outcome) {
-            co_return Result<void>{};
-        }
-        if (outcome) {
+        if (outcome && *outcome) {
             answer.backend->learned->refuses_continuous_usage.store(true,
                                                                     std::memory_order_relaxed);
-            record_attempt(scope, answer, metrics::AttemptOutcome::ok);
-            record.retried = RetryReason::usage_option;
-            answer.held.clear();
-            answer.complete = false;
-        } else {
-            record_attempt(scope, answer, attempt_outcome(outcome.error().code));
-            const bool reused = answer.attempt->reused();
-            const auto verdict =
-                policy.after({outcome.error().code, reused, answer.attempt->bytes_read(),
-                              /*body_relayed=*/false});
-            if (scope.exchange.abort || verdict == routing::RetryPolicy::Verdict::give_up) {
-                co_return std::unexpected(std::move(outcome.error()));
-            }
-            record.retried = reused ? RetryReason::stale_connection : RetryReason::connect_failed;
-            avoid = reused ? nullptr : answer.endpoint.get();
+            end_attempt(scope, answer, metrics::AttemptOutcome::ok, RetryReason::usage_option);
+            continue;
         }
-        scope.demand.requeue();
-        answer.attempt.reset();
-        answer.filter.reset();
+        const auto failed = failure_of(scope, answer, outcome);
+        if (!failed) {
+            co_return Result<void>{};
+        }
+        const auto verdict = scope.exchange.abort ? Verdict::give_up : policy.after(*failed);
+        auto lease =
+            verdict == Verdict::give_up
+                ? routing::RetryBudget::Lease()
+                : rule.retries->take(answer.pool->counts().in_flight, retry.budget_percent);
+        if (!lease && outcome) {
+            co_return Result<void>{};  // what the backend says is the answer
+        }
+        const auto ended =
+            outcome ? metrics::AttemptOutcome::error_status : attempt_outcome(outcome.error().code);
+        if (!lease) {
+            record_attempt(scope, answer, ended);
+            co_return std::unexpected(std::move(outcome.error()));
+        }
+        answer.retry = std::move(lease);
+        // The set keeps it alive for as long as it can be picked.
+        avoid = verdict == Verdict::other_endpoint ? answer.endpoint.get() : nullptr;
+        end_attempt(scope, answer, ended, reason_of(*failed, verdict));
+        if (verdict == Verdict::same_endpoint) {
+            co_await pause(services.loop, scope.exchange.abort,
+                           policy.pause(services.loop.random()));
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 // forward: attempts until there is an answer to relay, or none can be had.
 //
 // An attempt is over when its response head is there and, for an event stream, its first event has
-// been looked at: an error in that event is still a real status. Failures before that may lead to
-// another attempt (routing/retry.hpp). Thread-safety: none; one worker.
+// been looked at: an error in that event is still a real status. Whatever fails before that may
+// lead to another attempt (routing/retry.hpp). Thread-safety: none; one worker.
 #pragma once
 
 #include <optional>
@@ -18,6 +18,7 @@
 #include "gateway/upstream/attempt.hpp"
 #include "metrics/tokens/response_usage.hpp"
 #include "routing/endpoints.hpp"
+#include "routing/retry.hpp"
 
 namespace millrace::gateway {
 
@@ -33,6 +34,7 @@ struct Answer {
     openai::BodyEdit edit;
     openai::UsageInjection asked;
     std::optional<Attempt> attempt;
+    routing::RetryBudget::Lease retry;  ///< held by every attempt but the first
     metrics::Dialect dialect = metrics::Dialect::chat;
     std::optional<openai::StreamFilter> filter;   ///< set for event streams of the API
     std::optional<metrics::ResponseUsage> usage;  ///< set for other successful answers of the API

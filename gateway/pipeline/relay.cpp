@@ -205,8 +205,6 @@ Task<Result<void>> relay_bytes(RequestScope& scope, const Request& request, Resp
     answer.attempt->content_seen();
     if (!answer.held.empty()) {
         body.assign(1, answer.held);
-    } else {
-        body.clear();
     }
     for (;;) {
         if (body.empty() && !answer.complete) {

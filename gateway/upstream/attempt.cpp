@@ -281,6 +281,12 @@ bool Attempt::is_body_complete() const {
     return true;
 }
 
+bool Attempt::body_came_with_head() const {
+    const auto kind = head().framing.kind;
+    return kind == http1::BodyKind::none ||
+           (kind == http1::BodyKind::length && (remaining_ == 0 || !undecoded_.empty()));
+}
+
 void Attempt::decode(std::vector<std::string_view>& pieces) {
     switch (head().framing.kind) {
         case http1::BodyKind::none: break;

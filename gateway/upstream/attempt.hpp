@@ -63,6 +63,9 @@ public:
     Task<Result<void>> read_head();
     const http1::ResponseHead& head() const { return connection_->parser.head(); }
 
+    /// The first read() takes what came with the head, so head() stays valid through it.
+    bool body_came_with_head() const;
+
     /// Replaces `pieces` by the next part of the body; the views are valid until the next call.
     /// Fails with upstream_truncated when the body ended early.
     Task<Result<BodyProgress>> read(std::vector<std::string_view>& pieces);

@@ -94,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"@@[1]\n", "", "Expected a mapping of keys to values, found a list."},
         Case{"@@limit: {}\n", "limit", "Unknown key `limit`.", "did you mean `limits`?"},
         Case{"limits:\n  @@boddy: 1\n", "limits.boddy", "Unknown key", "did you mean `body`?"},
-        Case{"@@tenants: {}\n", "tenants", "Unknown key `tenants`."},
+        Case{"@@plugins: {}\n", "plugins", "Unknown key `plugins`."},
         Case{"@@limits:\n", "limits", "The key has no value"},
         Case{"limits: @@3\n", "limits", "Expected a mapping of keys to values, found `3`."},
         Case{"limits: {body: @@32MB}\n", "limits.body", "between 1 and 1024MiB, found `32MB`",

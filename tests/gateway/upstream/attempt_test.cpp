@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "routing/discovery.hpp"
-#include "tests/gateway/upstream/rig.hpp"
 #include "routing/gate.hpp"
+#include "tests/gateway/upstream/rig.hpp"
 #include "tests/support/scripted_backend.hpp"
 
 namespace millrace::gateway {
@@ -40,8 +40,7 @@ protected:
     }
     void go_to(const std::string& host, std::uint16_t port) {
         endpoint = std::make_unique<routing::EndpointState>(
-            routing::EndpointAddress{host, port, false, {}}, 1,
-            std::make_shared<routing::Gate>(1));
+            routing::EndpointAddress{host, port, false, {}}, 1, std::make_shared<routing::Gate>(1));
     }
     /// The next attempt; the one before it ends.
     Attempt& next() {
@@ -52,8 +51,8 @@ protected:
         if (auto connected = rig.run(attempt->connect(*endpoint, runtime)); !connected) {
             return connected;
         }
-        std::vector<std::string_view> pieces{request};
-        return rig.run(attempt->send(pieces));
+        std::vector<std::string_view> gather{request};
+        return rig.run(attempt->send(gather));
     }
     /// Reads one delivery; what it holds is added to `ending`.
     BodyProgress read(Ending& ending) {

@@ -1,0 +1,172 @@
+// A backend that breaks in any way before the first byte of its answer was relayed costs the client
+// nothing, as long as another endpoint works; and it is taken out of rotation.
+#include <gtest/gtest.h>
+
+#include "tests/integration/rig.hpp"
+
+namespace millrace::test {
+namespace {
+
+struct Fault {
+    const char* name;
+    ScriptedBackend::Script script;
+};
+
+/// One model on a pool of a broken and a sound backend.
+struct Pair {
+    explicit Pair(ScriptedBackend::Script fault,
+                  std::string_view backend_extra = "outliers: {failures: 0}",
+                  std::string_view model_extra = {})
+        : broken(std::move(fault)), gateway({.document = document(backend_extra, model_extra)}) {}
+
+    std::string document(std::string_view backend_extra, std::string_view model_extra) const {
+        auto text = one_model(broken.url(), backend_extra, model_extra);
+        const auto at = text.find(broken.url() + '"') + broken.url().size() + 1;
+        return text.insert(at, ", \"" + sound.url() + '"');
+    }
+
+    ScriptedBackend broken;
+    ScriptedBackend sound{ScriptedBackend::answering(well_behaved)};
+    GatewayProcess gateway;
+};
+
+ScriptedBackend::Script after_request(std::string bytes, bool reset = false) {
+    return [bytes = std::move(bytes), reset](BackendConnection& connection) {
+        if (!connection.read_request()) {
+            return;
+        }
+        connection.send(bytes);
+        if (reset) {
+            connection.reset();
+        }
+    };
+}
+
+std::vector<Fault> faults() {
+    const std::string head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+    return {
+        {"ClosesAtOnce", [](BackendConnection& connection) { connection.close(); }},
+        {"ClosesAfterTheRequest", after_request("")},
+        {"ResetsAfterTheRequest", after_request("", true)},
+        {"ClosesInTheHead", after_request("HTTP/1.1 200 OK\r\nContent-")},
+        {"ResetsAfterTheHead", after_request(head + "Content-Length: 100\r\n\r\n", true)},
+        {"ClosesAfterTheHead", after_request(head + "Transfer-Encoding: chunked\r\n\r\n")},
+        {"ClosesInTheFirstChunkHeader",
+         after_request(head + "Transfer-Encoding: chunked\r\n\r\n1")},
+        {"SpeaksGarbage", after_request("\x16\x03\x01 this is not HTTP\r\n\r\n")},
+        {"SendsABrokenChunk", after_request(head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n")},
+        {"ContradictsItself",
+         after_request(head + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc")},
+        {"EndsAStreamBeforeItsFirstEvent", after_request(stream_head() + chunk("data: {\"id\""))},
+        {"IsOverloaded", ScriptedBackend::always(json_response(nlohmann::json::object(), 503))},
+        {"IsABadGateway", ScriptedBackend::always(json_response(nlohmann::json::object(), 502))},
+        {"IsFull", ScriptedBackend::always(json_response(nlohmann::json::object(), 429))},
+        {"SaysSoInTheFirstEvent",
+         ScriptedBackend::always(
+             stream_head() +
+             chunk("data: {\"error\": {\"message\": \"dead\", \"code\": 503}}\n\n") +
+             std::string(kLastChunk))},
+    };
+}
+
+class Failover : public testing::TestWithParam<Fault> {};
+
+TEST_P(Failover, IsInvisibleToTheClient) {
+    const Pair pair(GetParam().script);
+    for (int i = 0; i < 12; ++i) {
+        const auto answer = call(pair.gateway.port(), post(kChat, chat("m1", i % 2 == 0)));
+        EXPECT_EQ(answer.status(), 200) << i << ' ' << answer.raw;
+        EXPECT_TRUE(answer.complete) << i;
+    }
+    EXPECT_TRUE(pair.gateway.quiet());
+    EXPECT_EQ(pair.sound.request_count(), 12U) << "each once, no duplicates";
+}
+
+INSTANTIATE_TEST_SUITE_P(Faults, Failover, testing::ValuesIn(faults()),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(FailoverOfSilence, GoesOnAfterTheLimit) {
+    const Pair pair(
+        [](BackendConnection& connection) {
+            if (connection.read_request()) {
+                connection.wait_until_gone();
+            }
+        },
+        "timeouts: {first_byte: 100ms}");
+    for (int i = 0; i < 6; ++i) {
+        EXPECT_EQ(call(pair.gateway.port(), post(kChat, chat("m1"))).status(), 200);
+    }
+    EXPECT_EQ(pair.sound.request_count(), 6U);
+}
+
+TEST(FailoverOfARefusal, RelaysTheAnswerWhenThereIsNobodyElse) {
+    auto error = nlohmann::json{{"error", {{"message", "full"}, {"code", 429}}}};
+    const Rig rig(ScriptedBackend::always(json_response(error, 429)));
+    const auto answer = rig.chat_call(chat("m1"));
+    EXPECT_EQ(answer.status(), 429);
+    EXPECT_EQ(answer.json(), error);
+    EXPECT_EQ(rig.backend.request_count(), 1U);
+}
+
+TEST(FailoverOfAStoredResponse, HappensOnlyWhenItCannotHaveArrived) {
+    const Pair pair(after_request(""));
+    auto body = chat("m1");
+    body["store"] = true;
+    int failed = 0;
+    for (int i = 0; i < 12; ++i) {
+        failed += call(pair.gateway.port(), post(kChat, body)).status() == 502 ? 1 : 0;
+    }
+    EXPECT_GT(failed, 0) << "sent once, so its failure is the answer";
+    EXPECT_EQ(pair.sound.request_count() + static_cast<std::size_t>(failed), 12U);
+}
+
+TEST(FailoverAttempts, AreConfigured) {
+    const Pair pair(after_request(""), "outliers: {failures: 0}", "retry: {attempts: 1}");
+    int failed = 0;
+    for (int i = 0; i < 20; ++i) {
+        failed += call(pair.gateway.port(), post(kChat, chat("m1"))).status() == 502 ? 1 : 0;
+    }
+    EXPECT_GT(failed, 0);
+}
+
+TEST(Ejection, TakesAFailingEndpointOutOfRotationAndBackIn) {
+    std::atomic<bool> healed{false};
+    const Pair pair(
+        [&](BackendConnection& connection) {
+            while (connection.read_request()) {
+                if (!healed || !connection.send(json_response(chat_answer()))) {
+                    return;
+                }
+            }
+        },
+        "outliers: {failures: 3, ejection: 500ms}");
+    const auto ejected = [&] {
+        return pair.gateway.metrics().sum("millrace_endpoints", {{"state", "ejected"}});
+    };
+    for (int i = 0; i < 40 && ejected() == 0; ++i) {
+        EXPECT_EQ(call(pair.gateway.port(), post(kChat, chat("m1"))).status(), 200);
+    }
+    ASSERT_EQ(ejected(), 1);
+    const auto before = pair.broken.request_count();
+    healed = true;
+    ASSERT_TRUE(eventually([&] { return ejected() == 0; }));
+    EXPECT_EQ(pair.broken.request_count(), before);
+    ASSERT_TRUE(eventually([&] {
+        EXPECT_EQ(call(pair.gateway.port(), post(kChat, chat("m1"))).status(), 200);
+        return pair.broken.request_count() > before + 3;
+    }));
+    EXPECT_NE(pair.gateway.errors().find("failed too often"), std::string::npos);
+}
+
+TEST(Ejection, NeverComesFromWhatClientsDoWrong) {
+    const Pair pair(ScriptedBackend::always(json_response(nlohmann::json::object(), 400)),
+                    "outliers: {failures: 1, ejection: 60s}");
+    for (int i = 0; i < 20; ++i) {
+        call(pair.gateway.port(), post(kChat, chat("m1")));
+    }
+    EXPECT_EQ(pair.gateway.metrics().sum("millrace_endpoints", {{"state", "ejected"}}), 0);
+    EXPECT_GT(pair.broken.request_count(), 0U);
+}
+
+}  // namespace
+}  // namespace millrace::test
