@@ -76,6 +76,19 @@ void describe(Visitor& visitor, Retry& x) {
 }
 
 template <class Visitor>
+void describe(Visitor& visitor, Heartbeat& x) {
+    visitor.field(
+        {.key = "after",
+         .doc = "A stream that has waited this long for an endpoint begins with a comment "
+                "that says where it stands; from then on errors are events of a 200. "
+                "0 = never; 10 s or more is sensible.",
+         .max = kOneDay},
+        x.after);
+    visitor.field({.key = "every", .doc = "And again after this time.", .min = 100, .max = kOneDay},
+                  x.every);
+}
+
+template <class Visitor>
 void describe(Visitor& visitor, Model& x) {
     visitor.field({.key = "id",
                    .doc = "The name in `x-model-id` or in the body's `model`: letters, digits and "
@@ -106,6 +119,8 @@ void describe(Visitor& visitor, Model& x) {
                    .doc = "Another attempt after one that failed before anything of its answer was "
                           "relayed."},
                   x.retry);
+    visitor.field({.key = "heartbeat", .doc = "What a stream is told while it waits."},
+                  x.heartbeat);
     visitor.field({.key = "owned_by", .doc = "Shown by `/v1/models`."}, x.owned_by);
 }
 

@@ -149,6 +149,13 @@ struct Retry {
     bool operator==(const Retry&) const = default;
 };
 
+/// Comments in a stream that has to wait for an endpoint, so that nobody takes it for dead.
+struct Heartbeat {
+    Duration after = 0s;  ///< of silence; 0 = none: the first one makes the status 200
+    Duration every = 15s;
+    bool operator==(const Heartbeat&) const = default;
+};
+
 struct Model {
     std::string id;  ///< ^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$, no `..`
     std::vector<std::string> aliases;
@@ -158,6 +165,7 @@ struct Model {
     Sticky sticky;
     Unready unready = Unready::redraw;
     Retry retry;
+    Heartbeat heartbeat;
     std::string owned_by = "millrace";  ///< shown by /v1/models
     bool operator==(const Model&) const = default;
 };

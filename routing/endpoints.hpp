@@ -24,6 +24,7 @@
 #include "config/base/published.hpp"
 #include "config/base/random.hpp"
 #include "routing/health.hpp"
+#include "routing/wait_estimate.hpp"
 #include "routing/waiting_line.hpp"
 
 namespace millrace::routing {
@@ -55,10 +56,10 @@ struct EndpointState {
     const EndpointAddress address;
     const std::string authority;
     const std::string url;
-    const std::uint64_t generation;  ///< unique within a PoolDirectory, never reused
+    const std::uint64_t generation;    ///< unique within a PoolDirectory, never reused
     const std::shared_ptr<Gate> gate;  ///< of its pool: told when a lease ends
     std::atomic<bool> draining{false};
-    std::atomic<bool> failing{false};  ///< its health checks fail
+    std::atomic<bool> failing{false};                   ///< its health checks fail
     std::atomic<std::uint32_t> slots{kUnlimitedSlots};  ///< leases that it takes at once
     EndpointHealth health;
 
@@ -133,7 +134,7 @@ public:
         std::size_t ready = 0;
         std::size_t ejected = 0;
         std::size_t draining = 0;
-        std::size_t failing = 0;  ///< health checks
+        std::size_t failing = 0;      ///< health checks
         std::uint64_t in_flight = 0;  ///< leases on removed endpoints included
     };
     struct Change {
@@ -169,6 +170,7 @@ public:
     /// What health checks say; false when there is no such endpoint.
     bool set_failing(std::string_view url, bool failing);
 
+    WaitEstimate& waits() const { return waits_; }
     Gate& gate() const { return *gate_; }
     std::shared_ptr<const EndpointSet> snapshot() const { return endpoints_.current(); }
     Counts counts() const;
@@ -183,6 +185,7 @@ private:
     const std::string name_;
     const std::uint32_t id_;
     const std::shared_ptr<Gate> gate_;
+    mutable WaitEstimate waits_;
     Published<EndpointSet> endpoints_;
     mutable std::mutex mutex_;  // writers and counts() only
     std::uint32_t generations_ = 0;

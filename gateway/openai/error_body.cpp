@@ -153,7 +153,8 @@ ErrorEvent event_for(Dialect dialect, unsigned status, const metrics::StreamErro
                                                   : "upstream_error";
     }
     event.code = error.code;
-    event.message = error.message.empty() ? "The backend answered with an error." : error.message;
+    event.message = error.message.empty() ? std::string_view("The backend answered with an error.")
+                                          : std::string_view(error.message);
     return event;
 }
 

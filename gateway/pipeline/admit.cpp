@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "gateway/pipeline/heartbeat.hpp"
 #include "gateway/runtime/wakeup.hpp"
 #include "routing/gate.hpp"
 
@@ -68,6 +69,11 @@ routing::WaitOrder order_of(const RequestScope& scope, const Request& request,
     order.cost = estimated_tokens(request, backend);
     order.bytes = request.body.size();
     return order;
+}
+
+/// For the heartbeat.
+std::string_view state_of(const routing::EndpointSet& endpoints) {
+    return endpoints.ready() ? "queued" : endpoints.endpoints.empty() ? "asleep" : "starting";
 }
 
 /// The sentences of a request that could not wait, or waited in vain.
@@ -137,19 +143,25 @@ Task<Result<routing::EndpointLease>> wait_for_endpoint(RequestScope& scope, cons
         co_return std::unexpected(routing::not_ready(resolved.decision));
     }
     const Instant began = services.loop.now();
+    const auto is_ready = [&] { return services.endpoints.of(pool).ready(); };
     const auto limit = [&] {
-        return services.endpoints.of(pool).ready() ? queue.timeout
-                                                   : std::max(queue.timeout, queue.hold);
+        return is_ready() ? queue.timeout : std::max(queue.timeout, queue.hold);
     };
     auto order = order_of(scope, request, resolved, backend);
     order.deadline = began + limit();
+    pool.waits().waiting(is_ready(), began);
     const auto wait = std::make_shared<Wait>(services.loop, order, avoid);
     Timer timer(Wakeup::notify, &wait->wakeup);
     const AbortSignal::Listener listener(scope.exchange.abort, Wakeup::notify, &wait->wakeup);
+    const auto estimate = [&](std::size_t ahead) {
+        return pool.waits().until_served(ahead, is_ready(), services.loop.recent());
+    };
     const auto entered = pool.gate().enter(wait);
     if (entered == Gate::Entered::full) {
+        scope.retry_after = estimate(pool.gate().size());
         co_return std::unexpected(refusals().full());
     }
+    Heartbeat heartbeat(scope, request, resolved);
     Instant deadline = order.deadline;
     while (entered == Gate::Entered::waiting && !wait->is_resolved() && !scope.exchange.abort) {
         if (services.loop.now() >= deadline) {
@@ -159,22 +171,30 @@ Task<Result<routing::EndpointLease>> wait_for_endpoint(RequestScope& scope, cons
                 break;
             }
         }
-        services.loop.arm(timer, deadline);
+        if (services.loop.recent() >= heartbeat.due()) {
+            const auto ahead = pool.gate().position(*wait);
+            co_await heartbeat.beat(state_of(services.endpoints.of(pool)), ahead, estimate(ahead));
+            continue;  // whatever happened meanwhile is looked at first
+        }
+        services.loop.arm(timer, std::min(deadline, heartbeat.due()));
         co_await wait->wakeup.next();
     }
     auto left = pool.gate().leave(*wait);
-    scope.record.queue_wait =
-        scope.record.queue_wait.value_or(Duration(0)) + (services.loop.now() - began);
+    const Instant ended = services.loop.now();
+    scope.record.queue_wait = scope.record.queue_wait.value_or(Duration(0)) + (ended - began);
     if (scope.exchange.abort) {
         co_return std::unexpected(to_error(scope.exchange.abort.reason()));
     }
+    if (left.state == Ticket::State::granted) {
+        pool.waits().served(ended);
+        co_return std::move(left.lease);
+    }
+    scope.retry_after = estimate(pool.gate().size());
     switch (left.state) {
-        case Ticket::State::granted: co_return std::move(left.lease);
         case Ticket::State::evicted: co_return std::unexpected(refusals().shed());
         case Ticket::State::closed: co_return std::unexpected(refusals().gone());
-        case Ticket::State::waiting: break;
+        default: co_return std::unexpected(refusals().late());
     }
-    co_return std::unexpected(refusals().late());
 }
 
 }  // namespace millrace::gateway

@@ -130,6 +130,7 @@ Task<Result<bool>> make_attempt(RequestScope& scope, const Request& request,
         co_return std::unexpected(std::move(heads.error()));
     }
     const auto& head = answer.attempt->head();
+    answer.dialect = openai::error_dialect(scope.record.path.view());
     if (head.status == 400 && answer.asked.continuous &&
         answer.backend->settings->usage.continuous == config::ContinuousUsage::automatic) {
         const auto refused = co_await refuses_usage_option(answer);

@@ -8,6 +8,7 @@
 #include "gateway/http1/hop_by_hop.hpp"
 #include "gateway/openai/error_body.hpp"
 #include "gateway/pipeline/count_tokens.hpp"
+#include "gateway/pipeline/heartbeat.hpp"
 #include "gateway/pipeline/respond.hpp"
 
 namespace millrace::gateway {
@@ -254,14 +255,20 @@ Task<void> answer_with_first_error(RequestScope& scope, Answer& answer) {
 
 Task<void> relay(RequestScope& scope, const Request& request, const Resolved& resolved,
                  Answer& answer) {
-    if (answer.filter && answer.filter->first_event() == openai::FirstEvent::error &&
+    const bool is_late = scope.exchange.sink.committed();  // by a heartbeat
+    if (is_late && !answer.filter) {
+        co_return co_await answer_late(scope, answer);
+    }
+    if (!is_late && answer.filter && answer.filter->first_event() == openai::FirstEvent::error &&
         answer.filter->facts().error) {
         record_attempt(scope, answer, AttemptOutcome::error_event);
         co_await answer_with_first_error(scope, answer);
         count_tokens(scope, request, answer);
         co_return;
     }
-    begin_answer(scope, answer);
+    if (!is_late) {
+        begin_answer(scope, answer);
+    }
     ResponseMemory memory(scope, request, resolved);
     auto relayed = answer.filter ? co_await relay_events(scope, memory, answer)
                                  : co_await relay_bytes(scope, request, memory, answer);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -9,19 +11,19 @@
 #include "gateway/openai/error_body.hpp"
 #include "gateway/openai/error_table.hpp"
 #include "metrics/tokens/json_text.hpp"
+#include "routing/wait_estimate.hpp"
 
 namespace millrace::gateway {
 namespace {
 
-/// Before there is a queue there is no drain rate to derive this from: long enough not to be a
-/// storm, short enough for every SDK to honour.
+/// Where nothing better is known: long enough not to be a storm, short enough for every SDK.
 constexpr Duration kRetryAfter = std::chrono::seconds(2);
 
 /// Fields of a refusal, with the texts that they view.
 class RefusalFields {
 public:
     RefusalFields(const openai::ErrorRow& row, std::string_view request_id, std::string_view allow,
-                  Random* random) {
+                  std::optional<std::chrono::milliseconds> retry_after) {
         add("content-type", "application/json");
         add("x-request-id", request_id);
         add("x-should-retry", row.is_retryable ? "true" : "false");
@@ -34,16 +36,16 @@ public:
         if (row.status == 405 && !allow.empty()) {
             add("allow", allow);
         }
-        if (random != nullptr && row.is_retryable && (row.status == 503 || row.status == 429)) {
-            // Jitter, so that what was refused together does not come back together.
-            const auto base = std::chrono::duration_cast<std::chrono::milliseconds>(kRetryAfter);
-            const auto wait = static_cast<std::uint32_t>(base.count()) +
-                              random->below(static_cast<std::uint32_t>(base.count() / 2));
-            milliseconds_ = std::to_string(wait);
-            seconds_ = std::to_string((wait + 999) / 1000);
+        if (retry_after && tells_when(row)) {
+            milliseconds_ = std::to_string(retry_after->count());
+            seconds_ = std::to_string((retry_after->count() + 999) / 1000);
             add("retry-after", seconds_);
             add("retry-after-ms", milliseconds_);
         }
+    }
+    /// Refusals that are about now, not about the request.
+    static bool tells_when(const openai::ErrorRow& row) {
+        return row.is_retryable && (row.status == 503 || row.status == 429);
     }
     HeaderFields all() const { return {fields_.data(), count_}; }
 
@@ -70,12 +72,23 @@ Task<void> refuse(RequestScope& scope, Error error) {
     if (row.status == 499) {
         co_return;
     }
-    const auto body = openai::error_body(openai::error_dialect(scope.record.path.view()), error,
-                                         scope.request_id());
+    const auto wait =
+        routing::retry_after(scope.retry_after.value_or(kRetryAfter), scope.services.loop.random());
+    const auto dialect = openai::error_dialect(scope.record.path.view());
+    if (exchange.sink.committed()) {  // by a heartbeat: the status is 200 for good
+        auto event = openai::event_for(dialect, error);
+        event.request_id = scope.request_id();
+        if (RefusalFields::tells_when(row)) {
+            event.retry_after_ms = static_cast<std::uint64_t>(wait.count());
+        }
+        std::string farewell;
+        openai::append_error_event(farewell, dialect, event);
+        co_return co_await exchange.sink.cut(farewell);
+    }
+    const auto body = openai::error_body(dialect, error, scope.request_id());
     const auto allowed = openai::allowed_methods(scope.record.path.view());
     const RefusalFields fields(row, scope.request_id(),
-                               allowed.empty() ? http1::kAllowedMethods : allowed,
-                               &scope.services.loop.random());
+                               allowed.empty() ? http1::kAllowedMethods : allowed, wait);
     scope.record.status = static_cast<std::uint16_t>(row.status);
     AnswerHead head{static_cast<int>(row.status), body.size(), scope.record.method.view() != "HEAD",
                     fields.all()};
@@ -122,7 +135,7 @@ std::string bare_refusal(const Error& error, std::string_view request_id) {
     http1::HeadWriter writer(out);
     writer.status_line(static_cast<int>(row.status));
     for (const auto& field :
-         RefusalFields(row, request_id, http1::kAllowedMethods, nullptr).all()) {
+         RefusalFields(row, request_id, http1::kAllowedMethods, std::nullopt).all()) {
         writer.field(field.name, field.value);
     }
     writer.content_length(body.size());

@@ -28,7 +28,7 @@ RequestScope::RequestScope(Services& with, Exchange& of)
 RequestScope::~RequestScope() {
     demand.finish();
     record.bytes_out = exchange.sink.bytes_written();
-    if (exchange.sink.committed()) {
+    if (exchange.sink.committed() && record.committed == metrics::Commit::none) {
         record.committed = metrics::Commit::first_byte;
     }
     record.duration = services.loop.now() - exchange.started;

@@ -46,6 +46,8 @@ public:
     metrics::RequestRecord record;
     metrics::DemandTicket demand;
     BudgetLease budget;
+    /// When to come back, where a refusal knows better than the default.
+    std::optional<Duration> retry_after;
 
 private:
     std::shared_ptr<const Snapshot> snapshot_;

@@ -66,9 +66,71 @@ TEST(Hold, EndsWithTheReasonWhenNobodyComes) {
     EXPECT_TRUE(rig.gateway.quiet());
 }
 
+/// A drained backend and a model whose streams hear from the gateway every 100 ms.
+struct HeartbeatRig {
+    explicit HeartbeatRig(ScriptedBackend::Script script)
+        : backend(std::move(script)),
+          gateway({.document =
+                       one_model(backend.url(), {}, "heartbeat: {after: 100ms, every: 100ms}")}) {
+        gateway.admin("POST", "/drain?backend=m1-pool&endpoint=" + backend.url());
+    }
+    /// Asks for a stream and wakes the backend after the first comments.
+    Message answer_after_comments() {
+        RawClient client(gateway.port());
+        client.send(post(kChat, chat("m1", true), {{"x-request-id", "waited-1"}}));
+        EXPECT_TRUE(client.read_until([](const Message& seen) {
+            return seen.body.find("ahead=0") != std::string::npos;
+        }));
+        gateway.admin("POST", "/undrain?backend=m1-pool&endpoint=" + backend.url());
+        return client.read_response().value_or(Message{});
+    }
+
+    ScriptedBackend backend;
+    GatewayProcess gateway;
+};
+
+TEST(Heartbeat, TellsAStreamWhereItStandsAndGoesOnAsTheBackendSays) {
+    HeartbeatRig rig(ScriptedBackend::answering(well_behaved));
+    const auto answer = rig.answer_after_comments();
+    EXPECT_EQ(answer.status(), 200);
+    EXPECT_TRUE(answer.header("content-type").starts_with("text/event-stream"));
+    EXPECT_TRUE(answer.body.starts_with(": millrace state=starting ahead=0 wait_seconds="));
+    EXPECT_NE(answer.body.find("t2 "), std::string::npos);
+    EXPECT_TRUE(answer.body.ends_with("data: [DONE]\n\n")) << answer.body;
+    EXPECT_EQ(rig.gateway.access_line("waited-1").value("committed", ""), "heartbeat");
+    EXPECT_TRUE(rig.gateway.quiet());
+}
+
+TEST(Heartbeat, TurnsALateRefusalIntoAnErrorEvent) {
+    HeartbeatRig rig(ScriptedBackend::always(json_response(
+        {{"error", {{"message", "too long"}, {"type", "BadRequestError"}, {"code", 400}}}}, 400)));
+    const auto answer = rig.answer_after_comments();
+    EXPECT_EQ(answer.status(), 200);
+    EXPECT_FALSE(answer.complete);
+    EXPECT_NE(answer.body.find("\"message\":\"too long\""), std::string::npos) << answer.body;
+    EXPECT_NE(answer.body.find("\"status\":400"), std::string::npos);
+    EXPECT_EQ(answer.body.find("[DONE]"), std::string::npos);
+}
+
+TEST(Heartbeat, EndsInAnErrorEventWhenNobodyComes) {
+    const ScriptedBackend backend(ScriptedBackend::answering(well_behaved));
+    const GatewayProcess gateway(
+        {.document = one_model(backend.url(), "queue: {timeout: 50ms, hold: 500ms}",
+                               "heartbeat: {after: 100ms, every: 100ms}")});
+    gateway.admin("POST", "/drain?backend=m1-pool&endpoint=" + backend.url());
+    const auto answer = call(gateway.port(), post(kChat, chat("m1", true)));
+    EXPECT_EQ(answer.status(), 200);
+    EXPECT_FALSE(answer.complete);
+    EXPECT_NE(answer.body.find("pool_starting"), std::string::npos) << answer.body;
+    EXPECT_NE(answer.body.find("retry_after_ms"), std::string::npos);
+    EXPECT_EQ(call(gateway.port(), post(kChat, chat("m1"))).status(), 503)
+        << "who does not stream waits silently";
+}
+
 TEST(Hold, IsNotForModelsThatSayUnavailable) {
     const ScriptedBackend backend(ScriptedBackend::answering(well_behaved));
-    const GatewayProcess gateway({.document = one_model(backend.url(), {}, "unready: unavailable")});
+    const GatewayProcess gateway(
+        {.document = one_model(backend.url(), {}, "unready: unavailable")});
     gateway.admin("POST", "/drain?backend=m1-pool&endpoint=" + backend.url());
     const auto answer = call(gateway.port(), post(kChat, chat("m1")));
     EXPECT_EQ(answer.status(), 503);
@@ -191,8 +253,7 @@ TEST(Queue, ShedsTheLowerBandWhenTheHigherOneNeedsTheRoom) {
     ASSERT_TRUE(backend.wait_for_requests(1));
     RawClient low(gateway.port());
     low.send(post(kChat, chat("usual")));
-    ASSERT_TRUE(
-        eventually([&] { return gateway.metrics().sum("millrace_queued_requests") == 1; }));
+    ASSERT_TRUE(eventually([&] { return gateway.metrics().sum("millrace_queued_requests") == 1; }));
     RawClient high(gateway.port());
     high.send(post(kChat, chat("urgent")));
     const auto shed = low.read_response();

@@ -110,6 +110,10 @@ TEST(ErrorEvent, CarriesTheUpstreamsStatusTypeAndCode) {
     EXPECT_EQ(chat.status, 429U);
     EXPECT_EQ(chat.type, "invalid_request_error");
     EXPECT_EQ(chat.code, "slow_down");
+    EXPECT_EQ(chat.message, "The backend answered with an error.");
+    upstream.message = "Too fast for us, please wait.";
+    EXPECT_EQ(event_for(Dialect::chat, 429, upstream).message, upstream.message);
+    upstream.message.clear();
     EXPECT_FALSE(chat.message.empty());
     EXPECT_EQ(event_for(Dialect::messages, 529, upstream).type, "overloaded_error");
     upstream.type = "custom";
