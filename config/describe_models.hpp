@@ -210,12 +210,38 @@ void describe(Visitor& visitor, Queue& x) {
 }
 
 template <class Visitor>
+void describe(Visitor& visitor, HealthCheck& x) {
+    visitor.field({.key = "path", .doc = "What is asked for, with GET; a 2xx is well."}, x.path);
+    visitor.field({.key = "interval",
+                   .doc = "Between two checks of one endpoint.",
+                   .min = 1'000,
+                   .max = kOneDay},
+                  x.interval);
+    visitor.field({.key = "timeout", .doc = "For one check.", .min = 1, .max = kOneDay}, x.timeout);
+    visitor.field({.key = "unhealthy_after",
+                   .doc = "Failed checks in a row that take an endpoint out of rotation.",
+                   .min = 1,
+                   .max = 1'000},
+                  x.unhealthy_after);
+    visitor.field({.key = "healthy_after",
+                   .doc = "Successful checks in a row that bring it back.",
+                   .min = 1,
+                   .max = 1'000},
+                  x.healthy_after);
+}
+
+template <class Visitor>
 void describe(Visitor& visitor, Outliers& x) {
     visitor.field({.key = "failures",
                    .doc = "Failures in a row (refused, reset, silent, broken, 502, 503, 504; never "
                           "what a client did) that eject an endpoint; 0 = never.",
                    .max = 1'000},
                   x.failures);
+    visitor.field({.key = "failure_percent",
+                   .doc = "The part of at least 20 attempts within 10 s whose failure ejects an "
+                          "endpoint; 0 = never.",
+                   .max = 100},
+                  x.failure_percent);
     visitor.field({.key = "ejection",
                    .doc = "How long the first ejection lasts; the n-th in a row lasts n times as "
                           "long. Then slots come back one by one.",
@@ -254,6 +280,10 @@ void describe(Visitor& visitor, Backend& x) {
                    .max = 1'000'000},
                   x.slots_per_endpoint);
     visitor.field({.key = "queue", .doc = "Requests that wait for an endpoint."}, x.queue);
+    visitor.field({.key = "health",
+                   .doc = "Health checks of every endpoint; absent = none. A pool whose endpoints "
+                          "all fail holds its requests."},
+                  x.health);
     visitor.field({.key = "outliers", .doc = "When a failing endpoint gets no new requests."},
                   x.outliers);
     visitor.field({.key = "max_idle_connections",

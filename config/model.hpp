@@ -207,10 +207,21 @@ struct Queue {
     bool operator==(const Queue&) const = default;
 };
 
+/// Questions to each endpoint, whether it is well.
+struct HealthCheck {
+    std::string path = "/health";
+    Duration interval = 5s;
+    Duration timeout = 2s;
+    std::uint32_t unhealthy_after = 3;  ///< failed checks in a row
+    std::uint32_t healthy_after = 1;    ///< successful ones
+    bool operator==(const HealthCheck&) const = default;
+};
+
 /// When an endpoint is sent no new requests because of what came of earlier ones.
 struct Outliers {
-    std::uint32_t failures = 5;  ///< in a row; 0 = never
-    Duration ejection = 10s;     ///< times the number of ejections in a row
+    std::uint32_t failures = 5;          ///< in a row; 0 = never
+    std::uint32_t failure_percent = 50;  ///< of 20 attempts or more within 10 s; 0 = never
+    Duration ejection = 10s;             ///< times the number of ejections in a row
     Duration max_ejection = 300s;
     std::uint32_t max_ejected_percent = 50;
     bool operator==(const Outliers&) const = default;
@@ -236,6 +247,7 @@ struct Backend {
     /// Requests in flight that one endpoint takes at once; 0 = no limit.
     std::uint32_t slots_per_endpoint = 0;
     Queue queue;
+    std::optional<HealthCheck> health;  ///< absent = endpoints are not asked
     Outliers outliers;
     std::uint32_t max_idle_connections = 64;  ///< per worker and endpoint
     Duration idle_timeout = 4s;  ///< of pooled connections; below the backend's own (uvicorn: 5 s)

@@ -89,6 +89,10 @@ void check_backend(const std::string& name, const Backend& backend, const std::s
         report.error_at(at, "A backend needs endpoints: `static` or `dns`.");
     }
     check_tls(backend, path, https, report);
+    if (backend.health && !backend.health->path.starts_with('/')) {
+        report.error_at(child_path(child_path(path, "health"), "path"),
+                        in_ticks(backend.health->path) + " is not a path: it must begin with `/`.");
+    }
     const auto ns = child_path(path, "namespace");
     if (!backend.kubernetes_namespace.empty() && !is_namespace(backend.kubernetes_namespace)) {
         report.error_at(ns,

@@ -165,7 +165,7 @@ inline constexpr std::array<SeriesInfo, kSeriesCount> kSeries{{
      "tokens", {"backend", "kind"},
      "Tokens that failed attempts are known to have produced; recorded, never billed."},
     {Series::endpoints, SeriesType::gauge, "millrace_endpoints", "endpoints", {"backend", "state"},
-     "Endpoints of a backend by state (ready, ejected, draining, failing)."},
+     "Endpoints of a backend by state (ready, draining, unhealthy, ejected, half_open)."},
     {Series::connections, SeriesType::gauge, "millrace_connections", "connections", {},
      "Open client connections."},
     {Series::connections_total, SeriesType::counter, "millrace_connections_total",

@@ -186,11 +186,13 @@ namespace {
 
 void trace_endpoints(const EndpointSet& set, const EndpointState* avoid, Trace& trace) {
     for (const auto& endpoint : set.endpoints) {
-        const auto slots = endpoint->slots.load(std::memory_order_relaxed);
+        const auto slots = endpoint->limit();
         trace.add({"Endpoint ", endpoint->url, ": ",
                    std::to_string(endpoint->in_flight.load(std::memory_order_relaxed)),
                    slots == kUnlimitedSlots ? "" : " of " + std::to_string(slots), " in flight",
-                   endpoint->draining ? ", draining" : "",
+                   endpoint->draining              ? ", draining"
+                   : !endpoint->health.available() ? ", out of rotation"
+                                                   : "",
                    endpoint.get() == avoid ? ", failed just now" : "", "."});
     }
 }
@@ -206,8 +208,8 @@ EndpointLease pick_endpoint(const Decision& decision, EndpointView& endpoints, R
     }
     auto lease = pool.gate().crowded() ? EndpointLease() : pick(set, random, avoid);
     if (trace != nullptr && lease) {
-        trace->add({"Endpoint ", lease->url,
-                    " is taken: the fewest in flight of two drawn at random."});
+        trace->add(
+            {"Endpoint ", lease->url, " is taken: the fewest in flight of two drawn at random."});
     } else if (trace != nullptr) {
         trace->add({set.ready() ? "All slots are taken" : "No endpoint is ready",
                     ": the request waits in line."});

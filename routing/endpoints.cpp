@@ -1,6 +1,7 @@
 #include "routing/endpoints.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_map>
 
 #include "config/base/assert.hpp"
@@ -38,7 +39,7 @@ EndpointLease::EndpointLease(std::shared_ptr<EndpointState> endpoint)
 }
 
 EndpointLease EndpointLease::try_take(const std::shared_ptr<EndpointState>& endpoint) {
-    const auto slots = endpoint->slots.load(std::memory_order_relaxed);
+    const auto slots = endpoint->limit();
     auto in_flight = endpoint->in_flight.load(std::memory_order_relaxed);
     do {
         if (in_flight >= slots) {
@@ -89,71 +90,64 @@ Pool::~Pool() {
 void Pool::set_limits(const PoolLimits& limits) {
     {
         const std::lock_guard lock(mutex_);
-        limits_ = limits;
-        failures_in_a_row_.store(limits.health.failures_in_a_row, std::memory_order_relaxed);
+        slots_ = limits.slots_per_endpoint;
         for (const auto& endpoint : endpoints_.current()->endpoints) {
-            apply_slots(*endpoint);
+            endpoint->slots.store(slots_, std::memory_order_relaxed);
         }
+        auto changes = health_.configure(limits.health, reviewed_);
+        std::ranges::move(changes, std::back_inserter(changes_));
     }
     gate_->set_limits(limits.line);
     gate_->pump();
 }
 
-void Pool::apply_slots(EndpointState& endpoint) const {
-    endpoint.slots.store(std::min(limits_.slots_per_endpoint, endpoint.health.slot_cap()),
-                         std::memory_order_relaxed);
+void Pool::report(const EndpointLease& lease, AttemptEvidence evidence, Instant started,
+                  Instant now) {
+    // What it allows anew is given out when the lease ends, which is next.
+    note(health_.attempt(lease.shared()->health, evidence, started, now, random_));
 }
 
-void Pool::report(const EndpointLease& lease, Verdict verdict, Instant now) {
-    using Reaction = EndpointHealth::Reaction;
-    auto& endpoint = *lease.shared();
-    const auto reaction =
-        endpoint.health.report(verdict, failures_in_a_row_.load(std::memory_order_relaxed));
-    if (reaction == Reaction::none) {
-        return;
-    }
-    const std::lock_guard lock(mutex_);
-    if (reaction == Reaction::eject) {
-        eject(endpoint, now);
-        return;
-    }
-    apply_slots(endpoint);  // the lease that ends next pumps the gate
-    if (endpoint.health.state() == EndpointHealth::State::healthy) {
-        changes_.push_back({endpoint.url, EndpointHealth::State::healthy, {}});
+void Pool::checked(std::string_view url, CheckResult result, Instant now) {
+    const auto endpoints = endpoints_.current();
+    const auto found = std::ranges::find(endpoints->endpoints, url,
+                                         [](const auto& endpoint) { return endpoint->url; });
+    if (found != endpoints->endpoints.end()) {
+        note(health_.checked((*found)->health, result, now));
+        gate_->pump();
     }
 }
 
-void Pool::eject(EndpointState& endpoint, Instant now) {
-    const auto& all = endpoints_.current()->endpoints;
-    const auto ejected = std::ranges::count_if(all, [](const auto& other) {
-        return other->health.state() == EndpointHealth::State::ejected;
-    });
-    if (endpoint.health.state() == EndpointHealth::State::ejected ||
-        !may_eject(static_cast<std::size_t>(ejected), all.size(), limits_.health)) {
-        return;
+void Pool::note(std::optional<HealthChange> change) {
+    if (change) {
+        const std::lock_guard lock(mutex_);
+        changes_.push_back(*std::move(change));
     }
-    const auto until = endpoint.health.eject(now, limits_.health, random_);
-    changes_.push_back({endpoint.url, EndpointHealth::State::ejected, until - now});
 }
 
 std::vector<HealthChange> Pool::review(Instant now) {
+    auto swept = health_.sweep(now, random_);
     std::vector<HealthChange> changes;
-    bool readmitted = false;
     {
         const std::lock_guard lock(mutex_);
-        for (const auto& endpoint : endpoints_.current()->endpoints) {
-            if (endpoint->health.readmit(now)) {
-                apply_slots(*endpoint);
-                changes_.push_back({endpoint->url, EndpointHealth::State::probation, {}});
-                readmitted = true;
-            }
-        }
+        reviewed_ = now;
         changes.swap(changes_);
     }
-    if (readmitted) {
-        gate_->pump();
-    }
+    std::ranges::move(swept, std::back_inserter(changes));
+    gate_->pump();
     return changes;
+}
+
+/// With mutex_ held.
+void Pool::set_health_members() {
+    std::vector<HealthMember> members;
+    for (const auto& endpoint : endpoints_.current()->endpoints) {
+        if (!endpoint->draining.load(std::memory_order_relaxed)) {
+            members.push_back({std::shared_ptr<EndpointHealth>(endpoint, &endpoint->health),
+                               &endpoint->in_flight, endpoint->url});
+        }
+    }
+    auto changes = health_.set_members(std::move(members), reviewed_);
+    std::ranges::move(changes, std::back_inserter(changes_));
 }
 
 Pool::Change Pool::update(const std::vector<EndpointAddress>& addresses) {
@@ -180,7 +174,7 @@ Pool::Change Pool::update(const std::vector<EndpointAddress>& addresses) {
         }
         const auto generation = (std::uint64_t{id_} << 32U) | ++generations_;
         next->endpoints.push_back(std::make_shared<EndpointState>(address, generation, gate_));
-        apply_slots(*next->endpoints.back());
+        next->endpoints.back()->slots.store(slots_, std::memory_order_relaxed);
         ++change.added;
     }
     change.removed = leaving.size();
@@ -189,40 +183,42 @@ Pool::Change Pool::update(const std::vector<EndpointAddress>& addresses) {
         removed_.emplace_back(*endpoint);
     }
     if (next->endpoints != current->endpoints) {
-        gate_->set_endpoints(next);
-        endpoints_.publish(std::move(next));
+        endpoints_.publish(next);
+        set_health_members();
+        gate_->set_endpoints(std::move(next));
     }
     return change;
 }
 
 bool Pool::set_draining(std::string_view url, bool draining) {
-    return set_flag(url, &EndpointState::draining, draining);
-}
-
-bool Pool::set_failing(std::string_view url, bool failing) {
-    return set_flag(url, &EndpointState::failing, failing);
-}
-
-bool Pool::set_flag(std::string_view url, std::atomic<bool> EndpointState::* flag, bool value) {
-    const auto endpoints = endpoints_.current();
-    const auto found = std::ranges::find(endpoints->endpoints, url,
-                                         [](const auto& endpoint) { return endpoint->url; });
-    if (found == endpoints->endpoints.end()) {
-        return false;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto current = endpoints_.current();
+        const auto found = std::ranges::find(current->endpoints, url,
+                                             [](const auto& endpoint) { return endpoint->url; });
+        if (found == current->endpoints.end()) {
+            return false;
+        }
+        (*found)->draining.store(draining, std::memory_order_relaxed);
+        set_health_members();
     }
-    ((**found).*flag).store(value, std::memory_order_relaxed);
     gate_->pump();
     return true;
 }
 
 std::size_t Pool::set_draining(bool draining) {
-    const std::lock_guard lock(mutex_);
-    const auto current = endpoints_.current();
-    for (const auto& endpoint : current->endpoints) {
-        endpoint->draining.store(draining, std::memory_order_relaxed);
+    std::size_t count = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto current = endpoints_.current();
+        for (const auto& endpoint : current->endpoints) {
+            endpoint->draining.store(draining, std::memory_order_relaxed);
+        }
+        count = current->endpoints.size();
+        set_health_members();
     }
     gate_->pump();
-    return current->endpoints.size();
+    return count;
 }
 
 Pool::Counts Pool::counts() const {
@@ -232,8 +228,6 @@ Pool::Counts Pool::counts() const {
         ++counts.endpoints;
         counts.ready += endpoint->ready() ? 1 : 0;
         counts.draining += endpoint->draining.load(std::memory_order_relaxed) ? 1 : 0;
-        counts.failing += endpoint->failing.load(std::memory_order_relaxed) ? 1 : 0;
-        counts.ejected += endpoint->health.state() == EndpointHealth::State::ejected ? 1 : 0;
         counts.in_flight += endpoint->in_flight.load(std::memory_order_acquire);
     }
     std::erase_if(removed_, [](const auto& endpoint) { return endpoint.expired(); });

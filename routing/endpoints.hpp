@@ -9,6 +9,7 @@
 // may be used from any thread; an EndpointView belongs to one.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -43,6 +44,8 @@ struct EndpointAddress {
 
 class Gate;
 
+inline constexpr std::uint32_t kUnlimitedSlots = EndpointHealth::kNoCap;
+
 /// One endpoint of one generation. The count has its own cache line: every worker writes it for
 /// every attempt.
 struct EndpointState {
@@ -59,15 +62,14 @@ struct EndpointState {
     const std::uint64_t generation;    ///< unique within a PoolDirectory, never reused
     const std::shared_ptr<Gate> gate;  ///< of its pool: told when a lease ends
     std::atomic<bool> draining{false};
-    std::atomic<bool> failing{false};                   ///< its health checks fail
     std::atomic<std::uint32_t> slots{kUnlimitedSlots};  ///< leases that it takes at once
-    EndpointHealth health;
+    EndpointHealth health;                              ///< may allow fewer
 
     /// Takes new work, if it has a slot.
-    bool ready() const {
-        return !draining.load(std::memory_order_relaxed) &&
-               !failing.load(std::memory_order_relaxed) &&
-               health.state() != EndpointHealth::State::ejected;
+    bool ready() const { return !draining.load(std::memory_order_relaxed) && health.available(); }
+    /// Leases that it takes at once, all in all.
+    std::uint32_t limit() const {
+        return std::min(slots.load(std::memory_order_relaxed), health.slot_cap());
     }
 
     alignas(64) std::atomic<std::uint32_t> in_flight{0};  ///< live leases
@@ -113,13 +115,6 @@ struct EndpointSet {
     bool ready() const;
 };
 
-/// A transition of an endpoint's health, for the log.
-struct HealthChange {
-    std::string url;
-    EndpointHealth::State to = EndpointHealth::State::healthy;
-    Duration ejected_for{0};
-};
-
 /// What a pool lets in.
 struct PoolLimits {
     std::uint32_t slots_per_endpoint = kUnlimitedSlots;
@@ -132,9 +127,7 @@ public:
     struct Counts {
         std::size_t endpoints = 0;
         std::size_t ready = 0;
-        std::size_t ejected = 0;
         std::size_t draining = 0;
-        std::size_t failing = 0;      ///< health checks
         std::uint64_t in_flight = 0;  ///< leases on removed endpoints included
     };
     struct Change {
@@ -162,13 +155,14 @@ public:
 
     void set_limits(const PoolLimits& limits);
 
-    /// What an attempt at an endpoint of this pool came to; may eject it.
-    void report(const EndpointLease& lease, Verdict verdict, Instant now);
-    /// Lets back in whose ejection is over, and tells what changed since the last call. To be
-    /// called every second or so.
+    /// What an attempt that began at `started` says about its endpoint; may eject it.
+    void report(const EndpointLease& lease, AttemptEvidence evidence, Instant started, Instant now);
+    /// What a health check says; nothing when there is no such endpoint.
+    void checked(std::string_view url, CheckResult result, Instant now);
+    /// Judges the last seconds, lets back in whose ejection is over, and tells what changed since
+    /// the last call. To be called once a second, from one thread.
     std::vector<HealthChange> review(Instant now);
-    /// What health checks say; false when there is no such endpoint.
-    bool set_failing(std::string_view url, bool failing);
+    PoolHealth::Counts health() const { return health_.counts(); }
 
     WaitEstimate& waits() const { return waits_; }
     Gate& gate() const { return *gate_; }
@@ -178,9 +172,8 @@ public:
 private:
     friend class EndpointView;
 
-    void apply_slots(EndpointState& endpoint) const;
-    void eject(EndpointState& endpoint, Instant now);
-    bool set_flag(std::string_view url, std::atomic<bool> EndpointState::* flag, bool value);
+    void set_health_members();
+    void note(std::optional<HealthChange> change);
 
     const std::string name_;
     const std::uint32_t id_;
@@ -189,10 +182,11 @@ private:
     Published<EndpointSet> endpoints_;
     mutable std::mutex mutex_;  // writers and counts() only
     std::uint32_t generations_ = 0;
-    PoolLimits limits_;
-    std::atomic<std::uint32_t> failures_in_a_row_{HealthPolicy{}.failures_in_a_row};
-    Random random_;
+    std::uint32_t slots_ = kUnlimitedSlots;
     std::vector<HealthChange> changes_;  // since the last review
+    Instant reviewed_{};
+    PoolHealth health_;
+    Random random_;  // health_'s, which guards it
     mutable std::vector<std::weak_ptr<EndpointState>> removed_;
 };
 

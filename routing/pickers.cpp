@@ -9,8 +9,7 @@ using Endpoint = std::shared_ptr<EndpointState>;
 
 bool usable(const EndpointState& endpoint, const EndpointState* avoid) {
     return &endpoint != avoid && endpoint.ready() &&
-           endpoint.in_flight.load(std::memory_order_relaxed) <
-               endpoint.slots.load(std::memory_order_relaxed);
+           endpoint.in_flight.load(std::memory_order_relaxed) < endpoint.limit();
 }
 
 const Endpoint& less_busy(const Endpoint& a, const Endpoint& b, Random& random) {

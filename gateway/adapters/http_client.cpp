@@ -7,6 +7,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -107,7 +108,7 @@ Task<Result<HttpAnswer>> exchange(Stream& stream, const HttpRequest& request, co
 Task<Result<HttpAnswer>> encrypt_and_exchange(Plain& plain, const HttpRequest& request,
                                               const HttpUrl& url) {
     std::shared_ptr<const TlsClientContext> own;
-    const TlsClientContext* settings = request.tls;
+    const TlsClientContext* settings = request.tls.get();
     if (settings == nullptr) {
         auto loaded = TlsClientContext::load({});
         if (!loaded) {
@@ -119,7 +120,8 @@ Task<Result<HttpAnswer>> encrypt_and_exchange(Plain& plain, const HttpRequest& r
     SSL_CTX_up_ref(settings->native());
     asio::ssl::context context(settings->native());  // owns the reference just taken
     Encrypted stream(plain, context);
-    if (!settings->apply(stream.native_handle(), url.host)) {
+    if (!settings->apply(stream.native_handle(),
+                         request.server_name.empty() ? url.host : request.server_name)) {
         co_return failed(request, Errc::upstream_connect_failed,
                          "the host cannot be used as a TLS name");
     }
@@ -130,7 +132,7 @@ Task<Result<HttpAnswer>> encrypt_and_exchange(Plain& plain, const HttpRequest& r
     co_return co_await exchange(stream, request, url);
 }
 
-/// `request` and `url` live in http_exchange(), which runs the loop until this is done.
+/// `request` and `url` outlive it.
 Task<Result<HttpAnswer>> run(const HttpRequest& request, const HttpUrl& url) {
     const auto executor = co_await asio::this_coro::executor;
     const auto deadline = std::chrono::steady_clock::now() + request.timeout;
@@ -222,6 +224,30 @@ Result<HttpAnswer> http_exchange(const HttpRequest& request) {
         std::rethrow_exception(bug);
     }
     return std::move(*answer);
+}
+
+void start_http_exchange(asio::io_context& loop, HttpRequest request,
+                         std::function<void(Result<HttpAnswer>)> done) {
+    struct Exchange {
+        HttpRequest request;
+        HttpUrl url;
+        std::function<void(Result<HttpAnswer>)> done;
+    };
+    auto url = parse_http_url(request.url);
+    if (!url) {
+        return asio::post(loop, [error = std::move(url.error()), done = std::move(done)] {
+            done(std::unexpected(error));
+        });
+    }
+    const auto all =
+        std::make_shared<Exchange>(Exchange{std::move(request), std::move(*url), std::move(done)});
+    asio::co_spawn(loop.get_executor(), run(all->request, all->url),
+                   [all](const std::exception_ptr& bug, Result<HttpAnswer> answer) {
+                       if (bug) {
+                           std::rethrow_exception(bug);
+                       }
+                       all->done(std::move(answer));
+                   });
 }
 
 }  // namespace millrace::gateway

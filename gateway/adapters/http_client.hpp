@@ -1,5 +1,5 @@
-// A blocking HTTP/1.1 exchange for the control plane: `millrace drain` and the like. Not for the
-// data path.
+// HTTP/1.1 exchanges for the control plane: blocking for `millrace drain` and the like, or on a
+// loop's thread for health checks. Not for the data path.
 //
 // One connection per call, no redirects followed, a deadline over the whole exchange, a limit on
 // the answer's size. (A name's resolution cannot be interrupted; the deadline is checked after it.)
@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,6 +17,10 @@
 #include "config/base/clock.hpp"
 #include "config/base/error.hpp"
 #include "gateway/tls/context.hpp"
+
+namespace boost::asio {
+class io_context;
+}
 
 namespace millrace::gateway {
 
@@ -25,7 +31,9 @@ struct HttpRequest {
     std::string body;
     Duration timeout = std::chrono::seconds(10);
     std::uint64_t max_answer = 1024 * 1024;  ///< bytes of the answer's body
-    const TlsClientContext* tls = nullptr;   ///< for https; nullptr = the system's store, verified
+    /// For https; null = the system's store, verified.
+    std::shared_ptr<const TlsClientContext> tls;
+    std::string server_name;  ///< verified and sent as SNI; empty = the URL's host
 };
 
 struct HttpAnswer {
@@ -35,6 +43,11 @@ struct HttpAnswer {
 };
 
 Result<HttpAnswer> http_exchange(const HttpRequest& request);
+
+/// The same without blocking: runs on the thread of `loop` and calls `done` there, unless the loop
+/// ends first.
+void start_http_exchange(boost::asio::io_context& loop, HttpRequest request,
+                         std::function<void(Result<HttpAnswer>)> done);
 
 /// The parts of a URL that matter here.
 struct HttpUrl {

@@ -76,6 +76,12 @@ App::App(std::string config_file, std::shared_ptr<const config::Loaded> loaded)
       registry_(worker_count_ + 2, {.version = MILLRACE_VERSION, .workers = worker_count_}),
       builder_(routing_, registry_, clock_, own_namespace(sources_)),
       budget_(byte_budget(loaded->config.limits)),
+      health_checks_(
+          routing_.pools,
+          [this](HttpRequest request, HealthChecks::Done done) {
+              start_http_exchange(control_, std::move(request), std::move(done));
+          },
+          clock_, std::random_device{}()),
       lifecycle_(loaded->config.drain) {}
 
 App::~App() {
@@ -111,6 +117,7 @@ Result<void> App::start() {
     if (auto bound = bind(); !bound) {
         return bound;
     }
+    health_checks_.follow(*snapshot);
     snapshots_ = std::make_unique<Published<Snapshot>>(std::move(*snapshot));
     discovery_ = std::make_unique<Discovery>(routing_.pools, look_up,
                                              [](const std::string& line) { log_warning(line); });
@@ -236,22 +243,19 @@ void App::tick() {
 /// Once a second: who may come back, and a line for everything that happened.
 void App::review_endpoints() {
     for (const auto& pool : routing_.pools.all()) {
-        for (const auto& change : pool->review(clock_.now())) {
-            const auto endpoint = "backend " + pool->name() + ": endpoint " + change.url;
-            switch (change.to) {
-                case routing::EndpointHealth::State::ejected:
-                    log_warning(endpoint + " failed too often and gets nothing new for " +
-                                std::to_string(std::lround(seconds(change.ejected_for))) + " s");
-                    break;
-                case routing::EndpointHealth::State::probation:
-                    log_info(endpoint + " is tried again");
-                    break;
-                case routing::EndpointHealth::State::healthy:
-                    log_info(endpoint + " is healthy again");
-                    break;
+        const Instant now = clock_.now();
+        for (const auto& change : pool->review(now)) {
+            auto line = "backend " + pool->name() + ": endpoint " + change.endpoint + " was " +
+                        std::string(to_string(change.from)) + " and is " +
+                        std::string(to_string(change.to)) + " (" +
+                        std::string(to_string(change.cause)) + ")";
+            if (change.to == routing::HealthState::ejected) {
+                line += " for " + std::to_string(std::lround(seconds(change.until - now))) + " s";
             }
+            log_info(line);
         }
     }
+    health_checks_.advance();
     reviewer_.expires_after(kReview);
     reviewer_.async_wait([this](boost::system::error_code error) {
         if (!error) {
@@ -312,6 +316,7 @@ void App::publish(std::shared_ptr<const Snapshot> snapshot) {
     set_log_level(config.logging.level);
     budget_.set_limit(byte_budget(config.limits));
     lifecycle_.set_limits(config.drain);
+    health_checks_.follow(snapshot);
     snapshots_->publish(std::move(snapshot));
     generation_.fetch_add(1, std::memory_order_relaxed);
     register_endpoint_gauges();

@@ -21,6 +21,7 @@
 #include "gateway/admin/control_server.hpp"
 #include "gateway/admin/routes.hpp"
 #include "gateway/app/discovery.hpp"
+#include "gateway/app/health_checks.hpp"
 #include "gateway/app/lifecycle.hpp"
 #include "gateway/app/snapshot_builder.hpp"
 #include "gateway/openai/response_ids.hpp"
@@ -91,6 +92,7 @@ private:
     boost::asio::signal_set signals_{control_};
     boost::asio::steady_timer ticker_{control_};
     boost::asio::steady_timer reviewer_{control_};
+    HealthChecks health_checks_;
     std::unique_ptr<ControlServer> metrics_server_;
     std::unique_ptr<ControlServer> admin_server_;
     std::unique_ptr<FileWatch> watch_;

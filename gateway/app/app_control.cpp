@@ -182,13 +182,14 @@ void App::register_endpoint_gauges() {
             endpoint_gauges_.push_back(registry_.register_gauge(
                 metrics::Series::endpoints, {pool->name(), state}, [weak, read] {
                     const auto live = weak.lock();
-                    return live == nullptr ? 0.0 : static_cast<double>(read(live->counts()));
+                    return live == nullptr ? 0.0 : static_cast<double>(read(*live));
                 }));
         };
-        add("ready", [](const routing::Pool::Counts& counts) { return counts.ready; });
-        add("ejected", [](const routing::Pool::Counts& counts) { return counts.ejected; });
-        add("draining", [](const routing::Pool::Counts& counts) { return counts.draining; });
-        add("failing", [](const routing::Pool::Counts& counts) { return counts.failing; });
+        add("ready", [](const auto& live) { return live.counts().ready; });
+        add("draining", [](const auto& live) { return live.counts().draining; });
+        add("unhealthy", [](const auto& live) { return live.health().unhealthy; });
+        add("ejected", [](const auto& live) { return live.health().ejected; });
+        add("half_open", [](const auto& live) { return live.health().half_open; });
     }
 }
 

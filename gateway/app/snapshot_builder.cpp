@@ -72,9 +72,17 @@ routing::PoolLimits SnapshotBuilder::limits_of(const config::Backend& settings) 
         limits.slots_per_endpoint = settings.slots_per_endpoint;
     }
     limits.line = {settings.queue.requests, settings.queue.bytes, settings.queue.tenant_requests};
-    const auto& outliers = settings.outliers;
-    limits.health = {outliers.failures, outliers.ejection, outliers.max_ejection,
-                     outliers.max_ejected_percent};
+    auto& health = limits.health;
+    health.checks.enabled = settings.health.has_value();
+    if (settings.health) {
+        health.checks.unhealthy_after = settings.health->unhealthy_after;
+        health.checks.healthy_after = settings.health->healthy_after;
+    }
+    health.outliers.consecutive_failures = settings.outliers.failures;
+    health.outliers.failure_percent = settings.outliers.failure_percent;
+    health.outliers.max_ejected_percent = settings.outliers.max_ejected_percent;
+    health.breaker.base = settings.outliers.ejection;
+    health.breaker.cap = std::max(settings.outliers.ejection, settings.outliers.max_ejection);
     return limits;
 }
 

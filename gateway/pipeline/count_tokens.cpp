@@ -30,22 +30,21 @@ AttemptOutcome attempt_outcome(Errc code) {
 namespace {
 
 /// What the attempt says about its endpoint; nothing where client or request may be the reason.
-routing::Verdict verdict_of(AttemptOutcome outcome, int status, const Attempt& attempt) {
+routing::AttemptEvidence evidence_of(AttemptOutcome outcome, int status, const Attempt& attempt) {
+    using routing::AttemptEvidence;
     switch (outcome) {
-        case AttemptOutcome::ok: return routing::Verdict::success;
-        case AttemptOutcome::error_status:
-            return status >= 502 && status <= 504 ? routing::Verdict::failure
-                                                  : routing::Verdict::neutral;
+        case AttemptOutcome::ok:
+        case AttemptOutcome::error_status: return routing::evidence_of(status);
         case AttemptOutcome::closed:
             // A kept connection that was being closed anyway says nothing.
-            return attempt.reused() && attempt.bytes_read() == 0 ? routing::Verdict::neutral
-                                                                 : routing::Verdict::failure;
+            return attempt.reused() && attempt.bytes_read() == 0 ? AttemptEvidence::none
+                                                                 : AttemptEvidence::bad;
         case AttemptOutcome::connect_failed:
         case AttemptOutcome::connect_timeout:
         case AttemptOutcome::bad_response:
         case AttemptOutcome::truncated:
-        case AttemptOutcome::timeout: return routing::Verdict::failure;
-        default: return routing::Verdict::neutral;
+        case AttemptOutcome::timeout: return AttemptEvidence::bad;
+        default: return AttemptEvidence::none;
     }
 }
 
@@ -59,8 +58,8 @@ void record_attempt(RequestScope& scope, const Answer& answer, AttemptOutcome ou
         record.connection = answer.attempt->reused() ? metrics::ConnectionKind::reused
                                                      : metrics::ConnectionKind::fresh;
     }
-    answer.pool->report(answer.endpoint, verdict_of(outcome, record.status, *answer.attempt),
-                        scope.services.loop.recent());
+    answer.pool->report(answer.endpoint, evidence_of(outcome, record.status, *answer.attempt),
+                        answer.begun_at, scope.services.loop.recent());
 }
 
 void record_success(RequestScope& scope, const Answer& answer) {

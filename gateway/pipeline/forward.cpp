@@ -242,6 +242,7 @@ Task<Result<void>> begin_attempt(RequestScope& scope, const Request& request,
     record.backend_name = target.backend_name;
     record.endpoint = answer.endpoint->url;
     scope.demand.dispatch();
+    answer.begun_at = services.loop.recent();
     answer.attempt.emplace(services.loop, services.upstreams, scope.exchange.abort,
                            options_for(scope, request, resolved, *answer.backend));
     co_return Result<void>{};

@@ -40,6 +40,7 @@ struct Answer {
     std::optional<metrics::ResponseUsage> usage;  ///< set for other successful answers of the API
     std::string held;       ///< the body of an error answer that had to be looked at
     bool complete = false;  ///< the body has been read to its end
+    Instant begun_at{};     ///< when the attempt began
     Instant head_at{};      ///< when the response head was there
     Instant ready_at{};     ///< when the request was ready to be sent
     Instant sent_at{};      ///< when it had been handed to the kernel

@@ -155,7 +155,7 @@ TEST(Ejection, TakesAFailingEndpointOutOfRotationAndBackIn) {
         EXPECT_EQ(call(pair.gateway.port(), post(kChat, chat("m1"))).status(), 200);
         return pair.broken.request_count() > before + 3;
     }));
-    EXPECT_NE(pair.gateway.errors().find("failed too often"), std::string::npos);
+    EXPECT_NE(pair.gateway.errors().find("is ejected (consecutive_failures)"), std::string::npos);
 }
 
 TEST(Ejection, NeverComesFromWhatClientsDoWrong) {

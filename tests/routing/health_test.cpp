@@ -2,168 +2,339 @@
 
 #include <gtest/gtest.h>
 
-#include "routing/endpoints.hpp"
-#include "routing/gate.hpp"
-#include "routing/pickers.hpp"
+#include "tests/routing/health_fleet.hpp"
 
 namespace millrace::routing {
 namespace {
 
-using namespace std::chrono_literals;
-using State = EndpointHealth::State;
+using std::chrono::seconds;
+using testing::Fleet;
 
-constexpr Instant kStart = Instant{} + 1h;
+constexpr auto kNoCap = EndpointHealth::kNoCap;
+constexpr auto kGood = AttemptEvidence::good;
+constexpr auto kNone = AttemptEvidence::none;
+constexpr auto kBad = AttemptEvidence::bad;
 
-EndpointAddress at(int last) {
-    return {"10.0.0." + std::to_string(last), 8000, false, ""};
+HealthChange change(const char* endpoint, HealthState from, HealthState to, HealthCause cause,
+                    Instant until = {}) {
+    return {endpoint, from, to, cause, until};
 }
 
-TEST(MayEject, SparesThePartThatMustStayAndTheOnlyEndpoint) {
-    const HealthPolicy half;
-    EXPECT_FALSE(may_eject(0, 1, half));
-    EXPECT_TRUE(may_eject(0, 2, half));
-    EXPECT_FALSE(may_eject(1, 2, half));
-    EXPECT_TRUE(may_eject(0, 3, half));
-    EXPECT_FALSE(may_eject(1, 3, half));
-    EXPECT_TRUE(may_eject(4, 10, half));
-    EXPECT_FALSE(may_eject(5, 10, half));
-    HealthPolicy never;
-    never.max_ejected_percent = 0;
-    EXPECT_FALSE(may_eject(0, 100, never));
+TEST(Health, EveryChangeHasAName) {
+    EXPECT_EQ(to_string(HealthState::healthy), "healthy");
+    EXPECT_EQ(to_string(HealthState::half_open), "half_open");
+    EXPECT_EQ(to_string(HealthCause::checks_failed), "checks_failed");
+    EXPECT_EQ(to_string(HealthCause::trial_failed), "trial_failed");
+    EXPECT_EQ(to_string(HealthCause::too_few_endpoints), "too_few_endpoints");
 }
 
-class PoolHealth : public testing::Test {
-protected:
-    explicit PoolHealth(int endpoints = 4) {
-        std::vector<EndpointAddress> addresses;
-        for (int i = 1; i <= endpoints; ++i) {
-            addresses.push_back(at(i));
-        }
-        pool->update(addresses);
-    }
-    const std::shared_ptr<EndpointState>& endpoint(std::size_t index) {
-        set = pool->snapshot();
-        return set->endpoints[index];
-    }
-    void report(std::size_t index, Verdict verdict, int times = 1, Instant when = kStart) {
-        for (int i = 0; i < times; ++i) {
-            pool->report(EndpointLease(endpoint(index)), verdict, when);
-        }
-    }
-    State state(std::size_t index) { return endpoint(index)->health.state(); }
-
-    PoolDirectory directory;
-    std::shared_ptr<Pool> pool = directory.acquire("b");
-    std::shared_ptr<const EndpointSet> set;
-};
-
-TEST_F(PoolHealth, EjectsAfterFailuresInARowOnly) {
-    report(0, Verdict::failure, 4);
-    report(0, Verdict::success);
-    report(0, Verdict::failure, 4);
-    report(0, Verdict::neutral, 100);
-    EXPECT_EQ(state(0), State::healthy);
-    report(0, Verdict::failure);
-    EXPECT_EQ(state(0), State::ejected);
-    EXPECT_FALSE(endpoint(0)->ready());
-    EXPECT_EQ(pool->counts().ready, 3U);
-    EXPECT_EQ(pool->counts().ejected, 1U);
-    const auto changes = pool->review(kStart);
-    ASSERT_EQ(changes.size(), 1U);
-    EXPECT_EQ(changes[0].url, "http://10.0.0.1:8000");
-    EXPECT_GE(changes[0].ejected_for, 10s);
-    EXPECT_LE(changes[0].ejected_for, 11s);
+TEST(CheckResult, Is2xxOrFailed) {
+    EXPECT_TRUE(CheckResult::of_status(200).ok);
+    EXPECT_FALSE(CheckResult::of_status(0).ok);
+    EXPECT_FALSE(CheckResult::of_status(302).ok);
+    EXPECT_FALSE(CheckResult::of_status(503).ok);
 }
 
-TEST_F(PoolHealth, NeverEjectsMoreThanHalf) {
+TEST(Health, ChecksTakeAnEndpointOutAfterThreeFailuresAndBackAfterOneSuccess) {
+    Fleet fleet(1);
+    EXPECT_TRUE(fleet.endpoints[0]->health.available());  // never checked
+    EXPECT_FALSE(fleet.check(0, false));
+    EXPECT_FALSE(fleet.check(0, false));
+    EXPECT_FALSE(fleet.check(0, true));  // not in a row
+    EXPECT_FALSE(fleet.check(0, false));
+    EXPECT_FALSE(fleet.check(0, false));
+    EXPECT_TRUE(fleet.endpoints[0]->health.available());
+    EXPECT_EQ(fleet.check(0, false), change("e0", HealthState::healthy, HealthState::unhealthy,
+                                            HealthCause::checks_failed));
+    EXPECT_FALSE(fleet.endpoints[0]->health.available());  // the only one, and still out
+    EXPECT_FALSE(fleet.check(0, false));
+    EXPECT_EQ(fleet.check(0, true), change("e0", HealthState::unhealthy, HealthState::healthy,
+                                           HealthCause::check_passed));
+    EXPECT_EQ(fleet.cap(0), kNoCap);
+}
+
+TEST(Health, ChecksCountInTheConfiguredNumber) {
+    auto policy = Fleet::without_jitter();
+    policy.checks = {.unhealthy_after = 1, .healthy_after = 2};
+    Fleet fleet(2, policy);
+    EXPECT_TRUE(fleet.check(0, false));
+    EXPECT_FALSE(fleet.check(0, true));
+    EXPECT_FALSE(fleet.check(0, false));
+    EXPECT_FALSE(fleet.check(0, true));
+    EXPECT_TRUE(fleet.check(0, true));
+}
+
+TEST(Health, WithoutChecksEveryEndpointPasses) {
+    Fleet fleet(2);
+    for (int i = 0; i < 3; ++i) {
+        fleet.check(0, false);
+    }
+    auto policy = Fleet::without_jitter();
+    policy.checks.enabled = false;
+    const auto changes = fleet.pool.configure(policy, fleet.now);
+    EXPECT_EQ(changes,
+              (PoolHealth::Changes{change("e0", HealthState::unhealthy, HealthState::healthy,
+                                          HealthCause::checks_off)}));
+    for (int i = 0; i < 9; ++i) {
+        EXPECT_FALSE(fleet.check(1, false));
+    }
+    EXPECT_EQ(fleet.cap(0), kNoCap);
+    EXPECT_EQ(fleet.cap(1), kNoCap);
+}
+
+TEST(Health, FiveFailuresInARowEjectAtOnce) {
+    Fleet fleet(2);
+    EXPECT_FALSE(fleet.fail(0, 4));
+    EXPECT_FALSE(fleet.attempt(0, kGood));
+    EXPECT_FALSE(fleet.fail(0, 4));
+    EXPECT_FALSE(fleet.attempt(0, kNone));  // neither way
+    EXPECT_TRUE(fleet.endpoints[0]->health.available());
+    EXPECT_EQ(fleet.attempt(0, kBad),
+              change("e0", HealthState::healthy, HealthState::ejected,
+                     HealthCause::consecutive_failures, fleet.now + seconds(10)));
+    EXPECT_EQ(fleet.cap(0), 0U);
+    EXPECT_EQ(fleet.cap(1), kNoCap);
+    EXPECT_FALSE(fleet.fail(0, 20));  // aftermath
+    EXPECT_EQ(fleet.pool.counts().ejected, 1U);
+}
+
+// RELIABILITY: a thousand bad requests of one client must not open the circuit for the others.
+TEST(Health, ClientErrorsNeverEject) {
+    Fleet fleet(2);
+    for (int i = 0; i < 1000; ++i) {
+        EXPECT_FALSE(fleet.attempt(0, evidence_of(400)));
+        EXPECT_FALSE(fleet.attempt(0, evidence_of(429)));
+        EXPECT_FALSE(fleet.attempt(0, evidence_of(Errc::client_closed, false)));
+    }
+    EXPECT_TRUE(fleet.sweep().empty());
+}
+
+TEST(Health, APoolOfOneCannotLoseItAndAPoolOfTwoCanLoseOne) {
+    Fleet one(1);
+    EXPECT_FALSE(one.fail(0, 100));
+    EXPECT_TRUE(one.sweep().empty());
+    EXPECT_EQ(one.cap(0), kNoCap);
+    Fleet two(2);
+    EXPECT_TRUE(two.fail(0, 5));
+    EXPECT_FALSE(two.fail(1, 100));
+    EXPECT_TRUE(two.sweep().empty());
+    EXPECT_EQ(two.cap(1), kNoCap);
+}
+
+TEST(Health, HalfFailedAttemptsOfAWindowEjectAtTheSweep) {
+    Fleet fleet(2);
+    for (int i = 0; i < 10; ++i) {
+        fleet.attempt(0, kGood);
+        fleet.attempt(0, kBad);
+        fleet.attempt(1, kGood);
+    }
+    EXPECT_TRUE(fleet.endpoints[0]->health.available());
+    const auto changes = fleet.sweep();
+    EXPECT_EQ(changes, (PoolHealth::Changes{change("e0", HealthState::healthy, HealthState::ejected,
+                                                   HealthCause::failure_percentage,
+                                                   fleet.now + seconds(10))}));
+    EXPECT_EQ(fleet.cap(0), 0U);
+}
+
+TEST(Health, TheSweepJudgesTheLastTenSecondsOnly) {
+    Fleet fleet(2);
+    for (int i = 0; i < 9; ++i) {
+        fleet.attempt(0, kBad);
+        fleet.attempt(0, kGood);
+    }
+    EXPECT_TRUE(fleet.sweep().empty());  // 18 of 20 attempts
+    for (int i = 0; i < 9; ++i) {
+        EXPECT_TRUE(fleet.sweep().empty());
+    }
+    fleet.attempt(0, kBad);
+    fleet.attempt(0, kBad);
+    EXPECT_TRUE(fleet.sweep().empty());
+}
+
+TEST(Health, SlowFirstTokensEjectWhenAskedTo) {
+    auto policy = Fleet::without_jitter();
+    policy.outliers.latency_factor = 3;
+    Fleet fleet(4, policy);
     for (std::size_t i = 0; i < 4; ++i) {
-        report(i, Verdict::failure, 50);
-    }
-    EXPECT_EQ(pool->counts().ejected, 2U);
-    EXPECT_EQ(pool->counts().ready, 2U);
-}
-
-TEST_F(PoolHealth, ComesBackSlowlyAndFallsAgainAtOnce) {
-    report(0, Verdict::failure, 5);
-    EXPECT_TRUE(pool->review(kStart + 9s).size() == 1) << "only the ejection itself";
-    EXPECT_EQ(state(0), State::ejected);
-    ASSERT_EQ(pool->review(kStart + 12s).size(), 1U);
-    EXPECT_EQ(state(0), State::probation);
-    EXPECT_EQ(endpoint(0)->slots, 1U);
-    report(0, Verdict::success);
-    EXPECT_EQ(endpoint(0)->slots, 2U);
-    report(0, Verdict::failure, 1, kStart + 13s);
-    EXPECT_EQ(state(0), State::ejected) << "one failure is enough on probation";
-    const auto changes = pool->review(kStart + 14s);
-    ASSERT_EQ(changes.size(), 1U);
-    EXPECT_GE(changes[0].ejected_for, 20s) << "the second in a row lasts twice as long";
-}
-
-TEST_F(PoolHealth, IsWholeAgainAfterEnoughSuccesses) {
-    pool->set_limits({100, {}, {}});
-    report(0, Verdict::failure, 5);
-    pool->review(kStart + 12s);
-    report(0, Verdict::success, 6);
-    EXPECT_EQ(endpoint(0)->slots, 64U);
-    report(0, Verdict::success);
-    EXPECT_EQ(state(0), State::healthy);
-    EXPECT_EQ(endpoint(0)->slots, 100U) << "the configured limit";
-}
-
-TEST_F(PoolHealth, ForgetsOldEjections) {
-    report(0, Verdict::failure, 5);
-    pool->review(kStart + 12s);
-    report(0, Verdict::success, 7);
-    pool->review(kStart + 12s);
-    report(0, Verdict::failure, 5, kStart + 1h);
-    const auto changes = pool->review(kStart + 1h);
-    ASSERT_EQ(changes.size(), 1U);
-    EXPECT_LE(changes[0].ejected_for, 11s);
-}
-
-TEST_F(PoolHealth, LetsWaitersInWhenAnEndpointComesBack) {
-    pool->update({at(1), at(2)});
-    pool->set_draining("http://10.0.0.2:8000", true);
-    report(0, Verdict::failure, 5);
-    class Silent final : public Ticket {
-    public:
-        Silent() : Ticket(WaitOrder{}, nullptr) {}
-        void wake() noexcept override { woken = true; }
-        bool woken = false;
-    };
-    const auto ticket = std::make_shared<Silent>();
-    EXPECT_EQ(pool->gate().enter(ticket), Gate::Entered::waiting);
-    pool->review(kStart + 12s);
-    EXPECT_TRUE(ticket->woken);
-    EXPECT_EQ(pool->gate().leave(*ticket).state, Ticket::State::granted);
-}
-
-TEST_F(PoolHealth, ObeysHealthChecksWithoutALimit) {
-    for (int i = 1; i <= 4; ++i) {
-        EXPECT_TRUE(pool->set_failing(at(i).url(), true));
-    }
-    EXPECT_FALSE(pool->snapshot()->ready());
-    EXPECT_FALSE(pool->set_failing(at(9).url(), true));
-    pool->set_failing(at(3).url(), false);
-    Random random(1);
-    EXPECT_EQ(pick(*pool->snapshot(), random)->url, at(3).url());
-}
-
-/// Whatever happens in whatever order, the bound holds.
-TEST_F(PoolHealth, HoldsTheBoundOverRandomHistories) {
-    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-        Random random(seed);
-        Instant now = kStart;
-        for (int step = 0; step < 2'000; ++step) {
-            now += std::chrono::milliseconds(random.below(400));
-            report(random.below(4), random.below(3) == 0 ? Verdict::success : Verdict::failure, 1,
-                   now);
-            if (random.below(20) == 0) {
-                pool->review(now);
-            }
-            ASSERT_LE(pool->counts().ejected, 2U);
+        for (int n = 0; n < 10; ++n) {
+            EXPECT_FALSE(fleet.pool.first_token(fleet.endpoints[i]->health,
+                                                std::chrono::milliseconds(i == 2 ? 400 : 100),
+                                                fleet.now, fleet.now));
         }
     }
+    const auto changes = fleet.sweep();
+    ASSERT_EQ(changes.size(), 1U);
+    EXPECT_EQ(changes[0].endpoint, "e2");
+    EXPECT_EQ(changes[0].cause, HealthCause::slow_first_token);
+}
+
+TEST(Health, ComesBackSlowlyAndProvesItself) {
+    Fleet fleet(2);
+    fleet.endpoints[0]->in_flight = 3;  // long streams that the ejection does not touch
+    fleet.fail(0, 5);
+    EXPECT_TRUE(fleet.sweep(seconds(9)).empty());
+    const auto over = fleet.sweep();
+    EXPECT_EQ(over, (PoolHealth::Changes{change("e0", HealthState::ejected, HealthState::half_open,
+                                                HealthCause::ejection_over)}));
+    EXPECT_EQ(fleet.cap(0), 4U);  // they do not take the trial's place
+    fleet.endpoints[0]->in_flight = 2;
+    EXPECT_TRUE(fleet.sweep().empty());
+    EXPECT_EQ(fleet.cap(0), 3U);
+    fleet.endpoints[0]->in_flight = 9;
+    EXPECT_TRUE(fleet.sweep().empty());
+    EXPECT_EQ(fleet.cap(0), 3U);  // the trials themselves are not left over
+    fleet.endpoints[0]->in_flight = 0;
+    EXPECT_TRUE(fleet.sweep().empty());
+    for (const std::uint32_t cap : {1U, 2U, 4U, 8U, 16U}) {
+        EXPECT_EQ(fleet.cap(0), cap);
+        EXPECT_FALSE(fleet.attempt(0, kGood));
+    }
+    EXPECT_FALSE(fleet.attempt(0, kNone));
+    EXPECT_EQ(fleet.cap(0), 32U);
+    EXPECT_EQ(
+        fleet.pool.first_token(fleet.endpoints[0]->health, seconds(1), fleet.now, fleet.now),
+        change("e0", HealthState::half_open, HealthState::healthy, HealthCause::trials_succeeded));
+    EXPECT_EQ(fleet.cap(0), kNoCap);
+    EXPECT_TRUE(fleet.sweep().empty());
+}
+
+TEST(Health, AFailedTrialEjectsAtOnceAndForLonger) {
+    Fleet fleet(2);
+    fleet.fail(0, 5);
+    fleet.sweep(seconds(10));
+    fleet.attempt(0, kGood);
+    EXPECT_EQ(fleet.attempt(0, kBad), change("e0", HealthState::half_open, HealthState::ejected,
+                                             HealthCause::trial_failed, fleet.now + seconds(20)));
+    EXPECT_EQ(fleet.cap(0), 0U);
+}
+
+// The budget holds one of two; it is the half-open one's already.
+TEST(Health, ATrialKeepsItsPlaceInTheShareThatCanBeSpared) {
+    Fleet fleet(2);
+    fleet.fail(0, 5);
+    fleet.sweep(seconds(10));
+    EXPECT_FALSE(fleet.fail(1, 50));
+    EXPECT_EQ(fleet.cap(1), kNoCap);
+    EXPECT_TRUE(fleet.attempt(0, kBad));
+}
+
+TEST(Health, AttemptsFromBeforeAStateSayNothingAboutIt) {
+    Fleet fleet(2);
+    const auto before = fleet.now;
+    fleet.fail(0, 5);
+    fleet.sweep(seconds(10));
+    EXPECT_FALSE(fleet.attempt(0, kBad, before));
+    EXPECT_FALSE(fleet.attempt(0, kGood, before));
+    EXPECT_FALSE(fleet.pool.first_token(fleet.endpoints[0]->health, seconds(1), before, fleet.now));
+    EXPECT_EQ(fleet.cap(0), 1U);
+    EXPECT_TRUE(fleet.earn_trust(0));
+    for (int i = 0; i < 30; ++i) {
+        EXPECT_FALSE(fleet.attempt(0, kBad, before));
+    }
+    EXPECT_EQ(fleet.cap(0), kNoCap);
+}
+
+TEST(Health, BeginsWithACleanRecordAfterTheTrials) {
+    auto policy = Fleet::without_jitter();
+    policy.breaker.base = seconds(1);
+    Fleet fleet(2, policy);
+    for (int i = 0; i < 40; ++i) {
+        fleet.attempt(0, kBad);
+    }
+    EXPECT_EQ(fleet.sweep().size(), 1U);  // over, and the forty are in the window still
+    EXPECT_TRUE(fleet.earn_trust(0));
+    EXPECT_TRUE(fleet.sweep().empty());
+    EXPECT_FALSE(fleet.fail(0, 4));
+}
+
+TEST(Health, APassingCheckDoesNotEndAnEjection) {
+    Fleet fleet(2);
+    fleet.fail(0, 5);
+    EXPECT_FALSE(fleet.check(0, true));
+    EXPECT_EQ(fleet.cap(0), 0U);
+}
+
+TEST(Health, WhatHappenedDuringAnOutageIsForgottenWithIt) {
+    Fleet fleet(2);
+    for (int i = 0; i < 3; ++i) {
+        fleet.check(0, false);
+    }
+    EXPECT_FALSE(fleet.fail(0, 100));  // out already: needs no ejection
+    fleet.now += seconds(1);
+    fleet.check(0, true);
+    EXPECT_FALSE(fleet.fail(0, 4));
+    EXPECT_TRUE(fleet.sweep().empty());
+    EXPECT_TRUE(fleet.fail(0, 1));
+}
+
+TEST(Health, PanicsWhenSuspicionAndFailedChecksLeaveTooFew) {
+    Fleet fleet(4);
+    fleet.fail(0, 5);
+    fleet.fail(1, 5);
+    EXPECT_FALSE(fleet.pool.counts().panic);
+    for (int i = 0; i < 3; ++i) {
+        fleet.check(2, false);
+    }
+    EXPECT_TRUE(fleet.pool.counts().panic);  // one of four at full service
+    EXPECT_EQ(fleet.cap(0), kNoCap);
+    EXPECT_EQ(fleet.cap(1), kNoCap);
+    EXPECT_EQ(fleet.cap(2), 0U);  // a failed check is no suspicion
+    EXPECT_EQ(fleet.cap(3), kNoCap);
+    fleet.check(2, true);
+    EXPECT_FALSE(fleet.pool.counts().panic);
+    EXPECT_EQ(fleet.cap(0), 0U);
+    EXPECT_EQ(fleet.cap(2), kNoCap);
+}
+
+TEST(Health, FailedChecksAloneAreNoPanic) {
+    Fleet fleet(4);
+    for (std::size_t i = 0; i < 3; ++i) {
+        for (int n = 0; n < 3; ++n) {
+            fleet.check(i, false);
+        }
+    }
+    EXPECT_FALSE(fleet.pool.counts().panic);
+    EXPECT_EQ(fleet.pool.counts().unhealthy, 3U);
+    EXPECT_EQ(fleet.cap(0), 0U);
+}
+
+TEST(Health, AShrinkingPoolTakesBackWhomItCannotSpare) {
+    Fleet fleet(4);
+    fleet.fail(1, 5);
+    fleet.now += seconds(5);
+    fleet.fail(0, 5);
+    const auto changes = fleet.join(2);
+    EXPECT_EQ(changes, (PoolHealth::Changes{change("e1", HealthState::ejected, HealthState::healthy,
+                                                   HealthCause::too_few_endpoints)}));
+    EXPECT_EQ(fleet.cap(0), 0U);
+    EXPECT_EQ(fleet.cap(1), kNoCap);
+    EXPECT_EQ(fleet.join(1).size(), 1U);
+    EXPECT_EQ(fleet.cap(0), kNoCap);
+}
+
+TEST(Health, SurvivesLeavingAndComingBack) {
+    Fleet fleet(4);
+    fleet.fail(3, 5);
+    EXPECT_TRUE(fleet.join(3).empty());
+    EXPECT_FALSE(fleet.fail(3, 5));  // not the pool's any more
+    EXPECT_EQ(fleet.pool.counts().ejected, 0U);
+    EXPECT_TRUE(fleet.join(4).empty());
+    EXPECT_EQ(fleet.pool.counts().ejected, 1U);
+    EXPECT_EQ(fleet.sweep(seconds(10)).size(), 1U);
+}
+
+TEST(Health, ANewPolicyHoldsAtOnce) {
+    Fleet fleet(4);
+    fleet.fail(0, 5);
+    fleet.fail(1, 5);
+    auto policy = Fleet::without_jitter();
+    policy.outliers.max_ejected_percent = 25;
+    policy.outliers.consecutive_failures = 0;
+    EXPECT_EQ(fleet.pool.configure(policy, fleet.now).size(), 1U);
+    EXPECT_EQ(fleet.pool.counts().ejected, 1U);
+    policy.outliers.max_ejected_percent = 0;
+    EXPECT_EQ(fleet.pool.configure(policy, fleet.now).size(), 1U);
+    EXPECT_FALSE(fleet.fail(2, 50));
 }
 
 }  // namespace

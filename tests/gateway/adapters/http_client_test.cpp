@@ -109,7 +109,7 @@ TEST_F(HttpsClient, TalksToAVerifiedServer) {
     CannedServer server(answer, server_tls.get());
     const auto client_tls = load_client(authority.file());
     auto https = request(server);
-    https.tls = client_tls.get();
+    https.tls = client_tls;
     const auto got = http_exchange(https);
     ASSERT_TRUE(got) << got.error().detail;
     EXPECT_EQ(got->body, "secret");
