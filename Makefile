@@ -23,7 +23,7 @@ fuzz:  ## every fuzz target for FUZZ_SECONDS (60) each, starting from its corpus
 	@$(scripts)/fuzz.sh
 
 tidy:  ## clang-tidy over all sources
-	@$(scripts)/build.sh tidy
+	@$(scripts)/tidy.sh
 
 build:  ## optimised binaries in build/release/bin
 	@$(scripts)/build.sh release

@@ -3,8 +3,8 @@
 //
 // While endpoints are busy: the place in line divided by the rate at which waiters were served
 // lately. While none is ready: what is left of the usual cold start, learned as the median of the
-// last times from the first demand without a ready endpoint to the first request served. Thread-
-// safety: any thread; a lock that only requests that wait touch.
+// last times from the first demand without a ready endpoint to the first request served.
+// Thread-safety: any thread; a lock that only requests that wait touch.
 #pragma once
 
 #include <array>

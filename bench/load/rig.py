@@ -223,9 +223,10 @@ class Rig:
 
 
 def _millrace(rig, port, sim_port, tls, workers=1, models=1, endpoints=1, variants=None,
-              backends="", sticky="", access_log=""):
+              backends="", sticky="", access_log="", more_models=""):
     ports = {"metrics_port": free_port(), "admin_port": free_port()}
-    more_models, more_backends = [], [backends] if backends else []
+    more_models = [more_models] if more_models else []
+    more_backends = [backends] if backends else []
     pools = max(1, (endpoints - 1) // 10)
     for i in range(models - 1):
         more_models.append(f"  - {{id: model-{i}, variants: [{{name: stable, backend: pool-{i % pools}}}]}}")

@@ -4,7 +4,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
-"$here/build.sh" fuzz
+"$here/build.sh" fuzz fuzz_targets
 cd "$root"
 seconds=${FUZZ_SECONDS:-60}
 failed=0

@@ -1,5 +1,8 @@
 // A backend that breaks in any way before the first byte of its answer was relayed costs the client
 // nothing, as long as another endpoint works; and it is taken out of rotation.
+#include <algorithm>
+#include <atomic>
+
 #include <gtest/gtest.h>
 
 #include "tests/integration/rig.hpp"
@@ -156,6 +159,36 @@ TEST(Ejection, TakesAFailingEndpointOutOfRotationAndBackIn) {
         return pair.broken.request_count() > before + 3;
     }));
     EXPECT_NE(pair.gateway.errors().find("is ejected (consecutive_failures)"), std::string::npos);
+}
+
+TEST(HealthChecks, TakeAnEndpointOutAndLetItBackIn) {
+    std::atomic<bool> is_well{true};
+    const auto answer = [&](const Message& seen) {
+        const bool is_check = seen.target() == "/health";
+        return json_response(chat_answer(), is_check && !is_well ? 503 : 200);
+    };
+    const Pair pair(ScriptedBackend::answering(answer),
+                    "health: {interval: 1s, timeout: 500ms, unhealthy_after: 1}");
+    const auto unhealthy = [&] {
+        return pair.gateway.metrics().sum("millrace_endpoints", {{"state", "unhealthy"}});
+    };
+    EXPECT_EQ(unhealthy(), 0);
+    is_well = false;
+    ASSERT_TRUE(eventually([&] { return unhealthy() == 1; }));
+    const auto chats = [&] {
+        return std::ranges::count(pair.broken.requests(), std::string(kChat), &Message::target);
+    };
+    const auto before = chats();
+    for (int i = 0; i < 10; ++i) {
+        EXPECT_EQ(call(pair.gateway.port(), post(kChat, chat("m1"))).status(), 200);
+    }
+    EXPECT_EQ(chats(), before);
+    is_well = true;
+    ASSERT_TRUE(eventually([&] { return unhealthy() == 0; }));
+    ASSERT_TRUE(eventually([&] {
+        call(pair.gateway.port(), post(kChat, chat("m1")));
+        return chats() > before;
+    }));
 }
 
 TEST(Ejection, NeverComesFromWhatClientsDoWrong) {
