@@ -229,6 +229,7 @@ private:
             report_.error(object.place(), path, "A backendRef needs a `name`.");
         } else if (!backends_.contains(ref.name)) {
             std::vector<std::string_view> known;
+            known.reserve(backends_.size());
             for (const auto& [name, backend] : backends_) {
                 known.push_back(name);
             }

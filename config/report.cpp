@@ -92,6 +92,7 @@ std::vector<Problem> Report::take() {
     // The index keeps the order of equals: libstdc++ 12's stable_sort is deprecated code under
     // clang.
     std::vector<std::tuple<int, int, std::size_t>> order;
+    order.reserve(problems_.size());
     for (std::size_t i = 0; i < problems_.size(); ++i) {
         order.emplace_back(problems_[i].line, problems_[i].column, i);
     }

@@ -67,7 +67,8 @@ AccessLog::AccessLog(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 AccessLog::~AccessLog() = default;
 
 void AccessLog::write(const metrics::RequestRecord& record, WallTime end) noexcept {
-    thread_local AccessLogEncoder encoder;
+    // One per thread, whichever log it writes to.
+    static thread_local AccessLogEncoder encoder;
     try {
         const std::string_view line = encoder.encode(record, end);
         impl_->logger->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));

@@ -215,7 +215,7 @@ Result<HttpAnswer> http_exchange(const HttpRequest& request) {
     std::optional<Result<HttpAnswer>> answer;
     std::exception_ptr bug;
     asio::co_spawn(context.get_executor(), run(request, *url),
-                   [&](std::exception_ptr exception, Result<HttpAnswer> result) {
+                   [&](const std::exception_ptr& exception, Result<HttpAnswer> result) {
                        bug = exception;
                        answer = std::move(result);
                    });

@@ -60,7 +60,7 @@ struct Search {
             if (path == "/") {
                 path.clear();
             }
-            consider(mount + path + file);
+            consider(std::string(mount).append(path).append(file));
             if (path.empty()) {
                 return;
             }

@@ -66,7 +66,7 @@ void raise_descriptor_limit() {
 
 }  // namespace
 
-App::App(std::string config_file, std::shared_ptr<const config::Loaded> loaded)
+App::App(std::string config_file, const std::shared_ptr<const config::Loaded>& loaded)
     : config_file_(std::move(config_file)),
       sources_(config::system_sources()),
       loaded_(loaded),

@@ -35,7 +35,7 @@ namespace millrace::gateway {
 
 class App {
 public:
-    App(std::string config_file, std::shared_ptr<const config::Loaded> loaded);
+    App(std::string config_file, const std::shared_ptr<const config::Loaded>& loaded);
     App(const App&) = delete;
     App& operator=(const App&) = delete;
     ~App();

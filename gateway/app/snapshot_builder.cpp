@@ -127,7 +127,7 @@ void SnapshotBuilder::add_model_bodies(Snapshot& snapshot) const {
 }
 
 Result<std::shared_ptr<const Snapshot>> SnapshotBuilder::build(
-    std::shared_ptr<const config::Loaded> loaded) {
+    const std::shared_ptr<const config::Loaded>& loaded) {
     const auto& config = loaded->config;
     auto authenticated = authenticator(config);
     if (!authenticated) {

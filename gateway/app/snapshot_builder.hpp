@@ -27,7 +27,8 @@ public:
     SnapshotBuilder(routing::RoutingState& routing, metrics::Registry& registry, const Clock& clock,
                     std::string kubernetes_namespace);
 
-    Result<std::shared_ptr<const Snapshot>> build(std::shared_ptr<const config::Loaded> loaded);
+    Result<std::shared_ptr<const Snapshot>> build(
+        const std::shared_ptr<const config::Loaded>& loaded);
 
 private:
     class Interner;

@@ -35,6 +35,11 @@ void fill_pools(const config::Config& config, const routing::RoutingState& state
             addresses.push_back({dns.name, dns.port, dns.https, dns.name});
         }
         pool->update(addresses);
+        routing::PoolLimits limits;
+        if (backend->second.slots_per_endpoint > 0) {
+            limits.slots_per_endpoint = backend->second.slots_per_endpoint;
+        }
+        pool->set_limits(limits);
     }
 }
 

@@ -198,6 +198,14 @@ Task<Result<void>> relay_events(RequestScope& scope, ResponseMemory& memory, Ans
     }
 }
 
+void count_in_body(Answer& answer) {
+    if (answer.usage) {
+        for (const auto piece : answer.scratch->body) {
+            answer.usage->feed(piece);
+        }
+    }
+}
+
 Task<Result<void>> relay_bytes(RequestScope& scope, const Request& request, ResponseMemory& memory,
                                Answer& answer) {
     auto& body = answer.scratch->body;
@@ -215,11 +223,7 @@ Task<Result<void>> relay_bytes(RequestScope& scope, const Request& request, Resp
             }
             answer.complete = *progress == BodyProgress::complete;
         }
-        if (answer.usage) {
-            for (const auto piece : body) {
-                answer.usage->feed(piece);
-            }
-        }
+        count_in_body(answer);
         if (answer.complete) {
             memory.on_complete(request, answer);  // before the client can act on it
         }
