@@ -38,7 +38,7 @@ bool has_dot_segment(std::string_view path) {
     std::size_t dots = 0;
     bool other = false;
     for (std::size_t i = 0; i < path.size(); ++i) {
-        int c = path[i];
+        int c = static_cast<unsigned char>(path[i]);
         if (c == '%') {
             c = escape_value(path, i);
             i += 2;

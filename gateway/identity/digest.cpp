@@ -64,7 +64,7 @@ TokenDigester::~TokenDigester() {
 }
 
 EVP_MAC_CTX* TokenDigester::thread_context() const {
-    thread_local ThreadCopy copy;
+    static thread_local ThreadCopy copy;
     if (copy.generation != generation_) {
         EVP_MAC_CTX_free(copy.context);
         copy.context = EVP_MAC_CTX_dup(keyed_);
