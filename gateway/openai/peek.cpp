@@ -158,7 +158,7 @@ Result<void> Peek::feed(std::string_view body_so_far) {
     check_watched();
     const auto scanned = scanner_.feed(body_.substr(scanner_.consumed()), *this);
     if (!scanned) {
-        return std::unexpected(refusal_.detail.empty() ? scanned.error() : std::move(refusal_));
+        return std::unexpected(refusal_.detail.empty() ? scanned.error() : refusal_);
     }
     return {};
 }
