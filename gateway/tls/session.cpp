@@ -157,7 +157,8 @@ Step TlsSession::write(std::span<const iovec> spans) {
     if (!failure_.empty()) {
         return {Want::failed, 0};
     }
-    [[clang::uninitialized]] std::array<char, kRecord> record;  // filled before it is read
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled before it is read
+    [[clang::uninitialized]] std::array<char, kRecord> record;
     SpanCursor cursor(spans);
     std::size_t total = 0;
     while (!cursor.at_end()) {
