@@ -80,7 +80,7 @@ struct JsonScanner::Loop {
             }
         }
         if (left > 0) {
-            std::array<char, kBlock> padded;
+            std::array<char, kBlock> padded{};
             padded.fill(' ');
             std::memcpy(padded.data(), at, left);
             return block<Kernel>(padded.data(), left);
