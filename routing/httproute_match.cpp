@@ -6,7 +6,6 @@
 namespace millrace::routing {
 namespace {
 
-using config::PathMatchType;
 using Part = Condition::Part;
 
 bool path_matches(const CompiledMatch& entry, std::string_view path) {

@@ -16,7 +16,7 @@ namespace millrace::routing {
 
 /// The first condition that a request does not meet.
 struct Condition {
-    enum class Part : std::uint8_t { none, path, method, host, header, query } part;
+    enum class Part : std::uint8_t { none, path, method, host, header, query } part = Part::none;
     const config::NameValueMatch* value = nullptr;  ///< of a header or query condition
 };
 
