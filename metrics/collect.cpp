@@ -113,6 +113,7 @@ void Collector::models() {
         const auto over_variants = [&](auto read) {
             return [&state, read](const Slot& slot, std::size_t k) {
                 std::uint64_t total = 0;
+                // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): ids are always set
                 for (const std::uint32_t i : state.variants) {
                     total += read(slot.variant(VariantId{i}), k);
                 }

@@ -69,6 +69,7 @@ void EventReader::remember(const JsonCursor& cursor, std::string_view prefix) {
     }
 }
 
+// NOLINTNEXTLINE(readability-function-cognitive-complexity): one loop over keys
 EventShape EventReader::read_choices_event(std::string_view data, StreamFacts& facts) {
     ChoicesEvent event;
     JsonCursor cursor(data);

@@ -55,6 +55,7 @@ constexpr std::array<std::string_view, kKeyCount> kKeys{"model",
 constexpr std::size_t kLongestSpelling = 6 * 21;
 
 /// Only keys whose length is right are compared.
+// NOLINTNEXTLINE(readability-function-cognitive-complexity): one table of keys
 std::uint8_t key_id(std::string_view key) {
     const auto is = [&](KeyId id) { return key == kKeys[id]; };
     switch (key.size()) {

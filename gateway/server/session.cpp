@@ -76,14 +76,15 @@ Task<bool> Session::handshake(const Snapshot& snapshot) {
     co_return true;
 }
 
+// NOLINTNEXTLINE(readability-function-cognitive-complexity): one loop over reads
 Task<Session::HeadResult> Session::read_head(const config::Config& config,
                                              RequestStates::Lease& state) {
     auto& in = client_.in;
     in = std::move(client_.ahead);
     idle_ = in.size() == 0;
     const auto& timeouts = config.client_timeouts;
-    Instant deadline =
-        worker_.loop().recent() + (requests_ == 0 || !idle_ ? timeouts.header : timeouts.keep_alive);
+    Instant deadline = worker_.loop().recent() +
+                       (requests_ == 0 || !idle_ ? timeouts.header : timeouts.keep_alive);
     bool look = in.size() > 0;
     for (;;) {
         if (look) {

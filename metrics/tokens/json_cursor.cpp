@@ -4,6 +4,7 @@
 
 namespace millrace::metrics {
 
+// NOLINTNEXTLINE(readability-function-cognitive-complexity): one loop over bytes
 bool JsonCursor::skip_nested() {
     std::uint64_t kinds = 0;  // one bit per open bracket, 1 = square; the innermost is bit 0
     unsigned depth = 0;

@@ -98,6 +98,7 @@ TEST(Metrics, GrowByNothingWhenClientsInventNames) {
     for (int i = 0; i < 200; ++i) {
         rig.chat_call(chat("invented-" + std::to_string(i)));
     }
+    ASSERT_TRUE(rig.gateway.wait_for_access_log(201));
     EXPECT_EQ(rig.gateway.metrics().samples().size(), before);
     EXPECT_EQ(rig.gateway.metrics_page().find("invented"), std::string::npos);
     EXPECT_EQ(rig.gateway.metrics().sum("millrace_refusals_total", {{"code", "model_not_found"}}),
@@ -108,6 +109,7 @@ TEST(Metrics, CountRepetitionsOfSdksApart) {
     const Rig rig;
     rig.chat_call(chat("m1"), {{"x-stainless-retry-count", "0"}});
     rig.chat_call(chat("m1"), {{"x-stainless-retry-count", "1"}});
+    ASSERT_TRUE(rig.gateway.wait_for_access_log(2)) << "written when all is counted";
     const auto page = rig.gateway.metrics();
     EXPECT_EQ(page.sum("millrace_sdk_retries_total", {{"model", "m1"}}), 1);
     EXPECT_EQ(page.sum("millrace_requests_total", {{"model", "m1"}}), 2);
