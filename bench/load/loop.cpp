@@ -86,6 +86,7 @@ void Loop::run_timers() {
 }
 
 void Loop::wait() {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled by the kernel
     std::array<epoll_event, 256> events;
     timespec timeout{};
     if (!timers_.empty()) {
