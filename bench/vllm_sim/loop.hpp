@@ -50,10 +50,10 @@ public:
 private:
     struct Entry {
         Instant at;
-        int fd;
-        std::uint64_t serial;
-        Timer timer;
-        std::uint32_t generation;
+        int fd = -1;
+        std::uint64_t serial = 0;
+        Timer timer{};
+        std::uint32_t generation = 0;
         bool operator>(const Entry& other) const { return at > other.at; }
     };
 
