@@ -47,8 +47,8 @@ private:
 
     struct Unflushed {
         LogRecord record;
-        std::uint64_t start;
-        std::uint64_t end;
+        std::uint64_t start = 0;
+        std::uint64_t end = 0;
     };
 
     void read();
