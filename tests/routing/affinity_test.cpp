@@ -116,11 +116,17 @@ private:
         for (auto& candidate : candidates_) {
             candidate.matched_tokens = random_.below(4) == 0 ? 4000 : 0;
             candidate.has_adapter = random_.below(3) == 0;
+            candidate.queued_prompt_tokens = random_.below(2) * 9000;
         }
-        const auto affinity = static_cast<Stage>(random_.below(3));
+        // A stage with affinity; the adapter's leaves the rest to the second one.
+        const Policy policy{.stages = {static_cast<Stage>(random_.below(3)), Stage::load_aware},
+                            .guard = factor_};
         const auto choice =
             choose(candidates_, {.prompt_tokens = 4000, .session_key = 5, .wants_adapter = true},
-                   {.stages = {affinity}, .guard = factor_}, random_);
+                   policy, random_);
+        if (choice && choice->reason == Reason::load_aware) {
+            return;  // no affinity, no bound
+        }
         ASSERT_TRUE(choice);
         running_.push_back(choice->index);
         const auto share =
