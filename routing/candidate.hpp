@@ -1,6 +1,6 @@
 // The vocabulary of choosing an endpoint: what is known of each candidate and of the request, in
 // which order a route looks at it, and what came out. The caller takes one Candidate per endpoint
-// that is neither draining nor ejected, at dispatch; `choose` (pickers.hpp) decides over these
+// that is neither draining nor ejected, at dispatch; `choose` (choice.hpp) decides over these
 // values alone. Counts of our own are exact; what was scraped is advice and may be absent.
 // Thread-safety: plain values.
 #pragma once

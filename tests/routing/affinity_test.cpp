@@ -15,7 +15,7 @@
 
 #include "config/base/random.hpp"
 #include "routing/canary.hpp"
-#include "routing/pickers.hpp"
+#include "routing/choice.hpp"
 #include "routing/prefix_index.hpp"
 
 namespace millrace::routing {
