@@ -89,6 +89,36 @@ void describe(Visitor& visitor, Heartbeat& x) {
 }
 
 template <class Visitor>
+void describe(Visitor& visitor, SessionKey& x) {
+    visitor.field({.key = "header", .doc = "The value of this request header, if it is there."},
+                  x.header);
+    visitor.field({.key = "field",
+                   .doc = "Else the text of this member of the JSON body, such as "
+                          "`prompt_cache_key` or `user`."},
+                  x.field);
+    visitor.field({.key = "api_key", .doc = "Else the API key's id."}, x.api_key);
+}
+
+template <class Visitor>
+void describe(Visitor& visitor, Picker& x) {
+    visitor.field({.key = "by",
+                   .doc = "What decides, in this order: `adapter` (endpoints that hold the LoRA "
+                          "adapter of the served name), `session`, `prefix` (the prompt's "
+                          "beginning is in its cache), `load` (predicted time to the first "
+                          "token); then the fewest requests in flight. Empty = the less busy of "
+                          "two drawn at random.",
+                   .max = 4},
+                  x.by);
+    visitor.field({.key = "guard_percent",
+                   .doc = "The most that affinity may load an endpoint with, relative to its fair "
+                          "share of the requests in flight.",
+                   .min = 100,
+                   .max = 100'000},
+                  x.guard_percent);
+    visitor.field({.key = "session", .doc = "What `session` goes by."}, x.session);
+}
+
+template <class Visitor>
 void describe(Visitor& visitor, Model& x) {
     visitor.field({.key = "id",
                    .doc = "The name in `x-model-id` or in the body's `model`: letters, digits and "
@@ -110,6 +140,8 @@ void describe(Visitor& visitor, Model& x) {
     visitor.field({.key = "sticky",
                    .doc = "What keeps one caller on one variant; at most one of these keys."},
                   x.sticky);
+    visitor.field({.key = "picker", .doc = "How one of a backend's endpoints is chosen."},
+                  x.picker);
     visitor.field(
         {.key = "unready",
          .doc = "The share of a variant without a ready endpoint goes to ready siblings and waits "
@@ -231,6 +263,22 @@ void describe(Visitor& visitor, HealthCheck& x) {
 }
 
 template <class Visitor>
+void describe(Visitor& visitor, EngineMetrics& x) {
+    visitor.field({.key = "path", .doc = "What is asked for, with GET: Prometheus' text format."},
+                  x.path);
+    visitor.field({.key = "interval",
+                   .doc = "Between two questions to one endpoint.",
+                   .min = 1'000,
+                   .max = kOneDay},
+                  x.interval);
+    visitor.field({.key = "max_age",
+                   .doc = "Figures older than this are not used; the gateway's own counts are.",
+                   .min = 1'000,
+                   .max = kOneDay},
+                  x.max_age);
+}
+
+template <class Visitor>
 void describe(Visitor& visitor, Outliers& x) {
     visitor.field({.key = "failures",
                    .doc = "Failures in a row (refused, reset, silent, broken, 502, 503, 504; never "
@@ -276,9 +324,15 @@ void describe(Visitor& visitor, Backend& x) {
     visitor.field({.key = "tls", .doc = "TLS towards https endpoints."}, x.tls);
     visitor.field({.key = "slots_per_endpoint",
                    .doc = "Requests in flight that one endpoint takes at once; more wait in the "
-                          "queue. 0 = no limit.",
+                          "queue. 0 = learned from its first tokens and its queue, between 4 and "
+                          "1024.",
                    .max = 1'000'000},
                   x.slots_per_endpoint);
+    visitor.field({.key = "prefix_cache_tokens",
+                   .doc = "Tokens that the prefix cache of one endpoint holds; as much is "
+                          "remembered where `picker.by` has `prefix`.",
+                   .max = 1'000'000'000},
+                  x.prefix_cache_tokens);
     visitor.field({.key = "queue", .doc = "Requests that wait for an endpoint."}, x.queue);
     visitor.field({.key = "health",
                    .doc = "Health checks of every endpoint; absent = none. A pool whose endpoints "
@@ -286,6 +340,10 @@ void describe(Visitor& visitor, Backend& x) {
                   x.health);
     visitor.field({.key = "outliers", .doc = "When a failing endpoint gets no new requests."},
                   x.outliers);
+    visitor.field({.key = "metrics",
+                   .doc = "The endpoints' own metrics (vLLM, SGLang, TensorRT-LLM), as advice for "
+                          "the choice and for learned slots; absent = they are not asked."},
+                  x.metrics);
     visitor.field({.key = "max_idle_connections",
                    .doc = "Idle connections kept per worker and endpoint.",
                    .max = 100'000},

@@ -109,6 +109,10 @@ void describe(Visitor& visitor, HttpOptions& x) {
                    .doc = "What happens to header names with an underscore, which some servers "
                           "read as a hyphen: the request is refused, or the field dropped."},
                   x.header_underscores);
+    visitor.field({.key = "debug_header",
+                   .doc = "Answers carry `x-millrace-endpoint`: the endpoint, the variant, and why "
+                          "it was chosen. It tells clients internal addresses."},
+                  x.debug_header);
 }
 
 template <class Visitor>

@@ -60,6 +60,11 @@ constexpr auto names(Unready) {
     return std::array<EnumName<Unready>, 3>{
         {{redraw, "redraw"}, {hold, "hold"}, {unavailable, "unavailable"}}};
 }
+constexpr auto names(Affinity) {
+    using enum Affinity;
+    return std::array<EnumName<Affinity>, 4>{
+        {{adapter, "adapter"}, {session, "session"}, {prefix, "prefix"}, {load, "load"}}};
+}
 constexpr auto names(WorkloadClass) {
     using enum WorkloadClass;
     return std::array<EnumName<WorkloadClass>, 3>{

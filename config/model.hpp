@@ -115,6 +115,7 @@ struct UpstreamTimeouts {
 
 struct HttpOptions {
     Underscores header_underscores = Underscores::reject;
+    bool debug_header = false;  ///< answers say in `x-millrace-endpoint` who gave them, and why
     bool operator==(const HttpOptions&) const = default;
 };
 
@@ -156,6 +157,27 @@ struct Heartbeat {
     bool operator==(const Heartbeat&) const = default;
 };
 
+/// What the choice of an endpoint looks at.
+enum class Affinity : std::uint8_t { adapter, session, prefix, load };
+
+/// What makes requests one session; the first one that a request has.
+struct SessionKey {
+    std::string header;    ///< name of a request header; empty = not used
+    std::string field;     ///< name of a top-level text member of the body; empty = not used
+    bool api_key = false;  ///< the authenticated key's id
+    bool operator==(const SessionKey&) const = default;
+};
+
+/// How one of a backend's endpoints is chosen.
+struct Picker {
+    std::vector<Affinity>
+        by;  ///< in this order, then the fewest in flight; empty = of two at random
+    /// How far above its share of the load affinity may push an endpoint.
+    std::uint32_t guard_percent = 125;
+    SessionKey session;
+    bool operator==(const Picker&) const = default;
+};
+
 struct Model {
     std::string id;  ///< ^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$, no `..`
     std::vector<std::string> aliases;
@@ -163,6 +185,7 @@ struct Model {
     std::uint32_t priority = 100;  ///< band in the queue of the pool; higher goes first
     std::vector<Variant> variants;
     Sticky sticky;
+    Picker picker;
     Unready unready = Unready::redraw;
     Retry retry;
     Heartbeat heartbeat;
@@ -217,6 +240,14 @@ struct HealthCheck {
     bool operator==(const HealthCheck&) const = default;
 };
 
+/// What each endpoint's own metrics say about its load. Advice: without it everything still works.
+struct EngineMetrics {
+    std::string path = "/metrics";
+    Duration interval = 1s;
+    Duration max_age = 5s;  ///< older figures are not used
+    bool operator==(const EngineMetrics&) const = default;
+};
+
 /// When an endpoint is sent no new requests because of what came of earlier ones.
 struct Outliers {
     std::uint32_t failures = 5;          ///< in a row; 0 = never
@@ -244,11 +275,14 @@ struct Backend {
     UsageOptions usage;
     UpstreamTimeouts timeouts;
     UpstreamTls tls;
-    /// Requests in flight that one endpoint takes at once; 0 = no limit.
+    /// Requests in flight that one endpoint takes at once; 0 = learned.
     std::uint32_t slots_per_endpoint = 0;
+    /// Tokens that one endpoint's prefix cache holds: how much prefix affinity remembers.
+    std::uint64_t prefix_cache_tokens = 500'000;
     Queue queue;
     std::optional<HealthCheck> health;  ///< absent = endpoints are not asked
     Outliers outliers;
+    std::optional<EngineMetrics> metrics;     ///< absent = endpoints are not asked
     std::uint32_t max_idle_connections = 64;  ///< per worker and endpoint
     Duration idle_timeout = 4s;  ///< of pooled connections; below the backend's own (uvicorn: 5 s)
     std::string

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "config/base/header_field.hpp"
+#include "config/field.hpp"
 #include "config/syntax.hpp"
 #include "config/validate.hpp"
 
@@ -50,6 +51,7 @@ public:
             unique_name(item_path(child_path(path, "aliases"), i), model.aliases[i]);
         }
         sticky(model.sticky, child_path(path, "sticky"));
+        picker(model.picker, child_path(path, "picker"));
         variants(model, child_path(path, "variants"));
     }
 
@@ -79,6 +81,30 @@ private:
                                  " says who a caller is or is removed on the way in; it "
                                  "cannot be a key.",
                              "use `api_key: true` or a header of your own");
+        }
+    }
+
+    void picker(const Picker& picker, const std::string& path) {
+        const auto& by = picker.by;
+        for (std::size_t i = 0; i < by.size(); ++i) {
+            if (std::find(by.begin(), by.begin() + static_cast<std::ptrdiff_t>(i), by[i]) !=
+                by.begin() + static_cast<std::ptrdiff_t>(i)) {
+                report_.error_at(item_path(child_path(path, "by"), i),
+                                 in_ticks(name_of(by[i])) + " is in the list already.");
+            }
+        }
+        const auto& session = picker.session;
+        const bool has_key = session.api_key || !session.header.empty() || !session.field.empty();
+        if (!report_.failed(path) && !has_key &&
+            std::ranges::find(by, Affinity::session) != by.end()) {
+            report_.error_at(path,
+                             "`by` has `session`, but `session` does not say what a session "
+                             "goes by.",
+                             "give `session` a `header`, a `field` or `api_key: true`");
+        }
+        const auto header = child_path(child_path(path, "session"), "header");
+        if (!session.header.empty() && !is_token(session.header)) {
+            report_.error_at(header, in_ticks(session.header) + " is not a header name.");
         }
     }
 

@@ -29,6 +29,7 @@ struct AttemptRecord {
     AttemptOutcome outcome = AttemptOutcome::internal;
     std::optional<ConnectionKind> connection;  ///< empty when no connection came about
     std::optional<RetryReason> retried;        ///< set when another attempt followed
+    const char* chosen_by = "";                ///< static text; why that endpoint
     std::uint16_t status = 0;                  ///< 0 when no response head came
     bool billed = false;  ///< true for the attempt whose tokens are RequestRecord::tokens
     TokenUsage tokens;    ///< recorded even when not billed

@@ -81,8 +81,10 @@ enum class Reason : std::uint8_t {
     guard_overflow,    ///< affinity wanted another that was full or above its share of the load
 };
 
-/// Stable short name, for headers, traces and labels.
+/// Stable short name, for headers, logs and labels.
 std::string_view to_string(Reason reason);
+/// The same in words, for an explanation.
+std::string_view sentence_of(Reason reason);
 
 struct Choice {
     std::uint32_t index = 0;  ///< into the candidates

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@
 #include "config/base/error.hpp"
 #include "config/load.hpp"
 #include "routing/canary.hpp"
+#include "routing/candidate.hpp"
 #include "routing/endpoints.hpp"
 #include "routing/facts.hpp"
 #include "routing/httproute.hpp"
@@ -80,6 +82,7 @@ struct Rule {
     std::shared_ptr<RetryBudget> retries;    ///< retries in flight
     config::Sticky sticky;
     config::Unready unready = config::Unready::redraw;
+    std::optional<Policy> policy;  ///< how an endpoint is chosen; empty = the less busy of two
     bool replaces_prefix = false;  ///< the manifest rewrites the matched path prefix
     const config::HttpRouteRule* manifest = nullptr;  ///< null = from `models`
     const config::Model* model = nullptr;

@@ -175,7 +175,31 @@ private:
         if (known.model != nullptr) {
             rule.sticky = known.model->sticky;
             rule.unready = known.model->unready;
+            rule.policy = policy_of(known.model->picker);
         }
+    }
+
+    static std::optional<Policy> policy_of(const config::Picker& picker) {
+        if (picker.by.empty()) {
+            return std::nullopt;
+        }
+        Policy policy;
+        policy.guard = picker.guard_percent / 100.0;
+        for (const auto affinity : picker.by) {
+            switch (affinity) {
+                case config::Affinity::adapter:
+                    policy.stages.push_back(Stage::lora_affinity);
+                    break;
+                case config::Affinity::session:
+                    policy.stages.push_back(Stage::session_affinity);
+                    break;
+                case config::Affinity::prefix:
+                    policy.stages.push_back(Stage::prefix_affinity);
+                    break;
+                case config::Affinity::load: policy.stages.push_back(Stage::load_aware); break;
+            }
+        }
+        return policy;
     }
 
     /// A manifest cannot say what a backend calls the model; a variant of the model on the same

@@ -158,6 +158,18 @@ std::string_view to_string(Reason reason) {
     return kNames[static_cast<std::size_t>(reason)];
 }
 
+std::string_view sentence_of(Reason reason) {
+    constexpr std::array<std::string_view, 7> kSentences = {
+        "no other has room",
+        "the fewest requests in flight of those looked at",
+        "the shortest predicted time to the first token",
+        "the shortest predicted time to the first token, thanks to its prefix cache",
+        "the session belongs to it",
+        "the best of those that hold the adapter",
+        "affinity wanted another, which is full or above its share of the load"};
+    return kSentences[static_cast<std::size_t>(reason)];
+}
+
 std::optional<Choice> choose(std::span<const Candidate> candidates, const PickRequest& request,
                              const Policy& policy, Random& random) {
     std::uint32_t open = 0;

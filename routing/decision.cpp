@@ -3,7 +3,6 @@
 #include <string>
 
 #include "routing/gate.hpp"
-#include "routing/pickers.hpp"
 #include "routing/rewrite.hpp"
 
 namespace millrace::routing {
@@ -199,22 +198,22 @@ void trace_endpoints(const EndpointSet& set, const EndpointState* avoid, Trace& 
 
 }  // namespace
 
-EndpointLease pick_endpoint(const Decision& decision, EndpointView& endpoints, Random& random,
-                            const EndpointState* avoid, Trace* trace) {
+Selected pick_endpoint(const Decision& decision, const Selection& selection,
+                       EndpointView& endpoints, Random& random, Trace* trace) {
     const auto& pool = *decision.target->pool;
     const auto& set = endpoints.of(pool);
     if (trace != nullptr) {
-        trace_endpoints(set, avoid, *trace);
+        trace_endpoints(set, selection.avoid, *trace);
     }
-    auto lease = pool.gate().crowded() ? EndpointLease() : pick(set, random, avoid);
-    if (trace != nullptr && lease) {
+    auto selected = pool.gate().crowded() ? Selected{} : select(set, selection, random, trace);
+    if (trace != nullptr && selected) {
         trace->add(
-            {"Endpoint ", lease->url, " is taken: the fewest in flight of two drawn at random."});
+            {"Endpoint ", selected.lease->url, " is taken: ", sentence_of(selected.reason), "."});
     } else if (trace != nullptr) {
         trace->add({set.ready() ? "All slots are taken" : "No endpoint is ready",
                     ": the request waits in line."});
     }
-    return lease;
+    return selected;
 }
 
 Error not_ready(const Decision& decision) {

@@ -14,6 +14,7 @@
 #include "routing/catalog.hpp"
 #include "routing/endpoints.hpp"
 #include "routing/facts.hpp"
+#include "routing/selection.hpp"
 #include "routing/trace.hpp"
 
 namespace millrace::routing {
@@ -34,10 +35,10 @@ struct Decision {
 Result<Decision> decide(const RequestFacts& facts, const Catalog& catalog, EndpointView& endpoints,
                         Random& random, Trace* trace = nullptr);
 
-/// Leases an endpoint of the decided pool, another than `avoid` if there is one. Empty: none is
-/// ready, all slots are taken, or others wait already, so the request has to queue.
-EndpointLease pick_endpoint(const Decision& decision, EndpointView& endpoints, Random& random,
-                            const EndpointState* avoid = nullptr, Trace* trace = nullptr);
+/// Leases an endpoint of the decided pool. Empty: none is ready, all slots are taken, or others
+/// wait already, so the request has to queue.
+Selected pick_endpoint(const Decision& decision, const Selection& selection,
+                       EndpointView& endpoints, Random& random, Trace* trace = nullptr);
 
 /// The no_ready_endpoint of a decision whose pool has none.
 Error not_ready(const Decision& decision);

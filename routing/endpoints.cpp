@@ -33,7 +33,7 @@ std::string EndpointAddress::url() const {
 EndpointLease::EndpointLease(std::shared_ptr<EndpointState> endpoint)
     : endpoint_(std::move(endpoint)) {
     if (endpoint_) {
-        endpoint_->in_flight.fetch_add(1, std::memory_order_relaxed);
+        count_peak(endpoint_->in_flight.fetch_add(1, std::memory_order_relaxed) + 1);
         endpoint_->dispatched.fetch_add(1, std::memory_order_relaxed);
     }
 }
@@ -48,19 +48,42 @@ EndpointLease EndpointLease::try_take(const std::shared_ptr<EndpointState>& endp
     } while (!endpoint->in_flight.compare_exchange_weak(in_flight, in_flight + 1,
                                                         std::memory_order_seq_cst));
     endpoint->dispatched.fetch_add(1, std::memory_order_relaxed);
-    return {endpoint, Counted{}};
+    EndpointLease lease(endpoint, Counted{});
+    lease.count_peak(in_flight + 1);
+    return lease;
 }
 
 EndpointLease& EndpointLease::operator=(EndpointLease&& other) noexcept {
     if (this != &other) {
         release();
         endpoint_ = std::move(other.endpoint_);
+        prompt_tokens_ = std::exchange(other.prompt_tokens_, 0);
     }
     return *this;
 }
 
+/// Two threads may each overwrite the other's larger value: one request too few in a peak is
+/// nothing.
+void EndpointLease::count_peak(std::uint32_t in_flight) const noexcept {
+    if (in_flight > endpoint_->peak.load(std::memory_order_relaxed)) {
+        endpoint_->peak.store(in_flight, std::memory_order_relaxed);
+    }
+}
+
+void EndpointLease::expect(std::uint32_t prompt_tokens) noexcept {
+    prompt_tokens_ = prompt_tokens;
+    endpoint_->load.queued_prompt_tokens.fetch_add(prompt_tokens, std::memory_order_relaxed);
+}
+
+void EndpointLease::first_token() noexcept {
+    if (const auto tokens = std::exchange(prompt_tokens_, 0); tokens > 0) {
+        endpoint_->load.queued_prompt_tokens.fetch_sub(tokens, std::memory_order_relaxed);
+    }
+}
+
 void EndpointLease::release() noexcept {
     if (endpoint_) {
+        first_token();
         // Sequentially consistent for the gate's sake (see there); so whoever sees zero (a drain)
         // also sees what the attempt did.
         const auto before = endpoint_->in_flight.fetch_sub(1, std::memory_order_seq_cst);
@@ -80,6 +103,7 @@ Pool::Pool(std::string name, std::uint32_t id)
     : name_(std::move(name)),
       id_(id),
       gate_(std::make_shared<Gate>(id)),
+      prefixes_(0, PrefixIndex::kMaxShards),
       endpoints_(std::make_shared<const EndpointSet>()),
       random_(id) {}
 
@@ -91,9 +115,14 @@ void Pool::set_limits(const PoolLimits& limits) {
     {
         const std::lock_guard lock(mutex_);
         slots_ = limits.slots_per_endpoint;
-        for (const auto& endpoint : endpoints_.current()->endpoints) {
-            endpoint->slots.store(slots_, std::memory_order_relaxed);
+        advice_age_ = limits.advice_age;
+        const auto current = endpoints_.current();
+        for (const auto& endpoint : current->endpoints) {
+            endpoint->slots.store(slots_ == kLearnedSlots ? endpoint->learner.limit() : slots_,
+                                  std::memory_order_relaxed);
         }
+        prefix_blocks_ = limits.prefix_blocks;
+        size_prefixes(current->endpoints.size());
         auto changes = health_.configure(limits.health, reviewed_);
         std::ranges::move(changes, std::back_inserter(changes_));
     }
@@ -117,6 +146,36 @@ void Pool::checked(std::string_view url, CheckResult result, Instant now) {
     }
 }
 
+void Pool::advised(std::string_view url, const EngineAdvice& advice,
+                   std::span<const std::uint64_t> adapters, Instant now) {
+    const auto endpoints = endpoints_.current();
+    const auto found = std::ranges::find(endpoints->endpoints, url,
+                                         [](const auto& endpoint) { return endpoint->url; });
+    if (found != endpoints->endpoints.end()) {
+        (*found)->load.advise(advice, adapters, now);
+    }
+}
+
+void Pool::size_prefixes(std::size_t endpoints) {
+    prefixes_.resize(prefix_blocks_ * endpoints * PrefixIndex::kBytesPerBlock);
+}
+
+/// With mutex_ held.
+void Pool::learn(Instant now) {
+    for (const auto& endpoint : endpoints_.current()->endpoints) {
+        endpoint->load.expire(now, advice_age_);
+        SlotEvidence evidence;
+        evidence.now = now;
+        evidence.peak = endpoint->peak.exchange(endpoint->in_flight.load(std::memory_order_relaxed),
+                                                std::memory_order_relaxed);
+        evidence.waiting = endpoint->load.advice().waiting;
+        evidence.ttft = endpoint->load.first_tokens.take(now);
+        if (slots_ == kLearnedSlots) {
+            endpoint->slots.store(endpoint->learner.tick(evidence).to, std::memory_order_relaxed);
+        }
+    }
+}
+
 void Pool::note(std::optional<HealthChange> change) {
     if (change) {
         const std::lock_guard lock(mutex_);
@@ -131,6 +190,7 @@ std::vector<HealthChange> Pool::review(Instant now) {
         const std::lock_guard lock(mutex_);
         reviewed_ = now;
         changes.swap(changes_);
+        learn(now);
     }
     std::ranges::move(swept, std::back_inserter(changes));
     gate_->pump();
@@ -174,7 +234,8 @@ Pool::Change Pool::update(const std::vector<EndpointAddress>& addresses) {
         }
         const auto generation = (std::uint64_t{id_} << 32U) | ++generations_;
         next->endpoints.push_back(std::make_shared<EndpointState>(address, generation, gate_));
-        next->endpoints.back()->slots.store(slots_, std::memory_order_relaxed);
+        next->endpoints.back()->slots.store(slots_ == kLearnedSlots ? kFirstSlots : slots_,
+                                            std::memory_order_relaxed);
         ++change.added;
     }
     change.removed = leaving.size();
@@ -184,6 +245,10 @@ Pool::Change Pool::update(const std::vector<EndpointAddress>& addresses) {
     }
     if (next->endpoints != current->endpoints) {
         endpoints_.publish(next);
+        for (const auto& [url, endpoint] : leaving) {
+            prefixes_.forget((*endpoint)->generation);
+        }
+        size_prefixes(next->endpoints.size());
         set_health_members();
         gate_->set_endpoints(std::move(next));
     }

@@ -16,6 +16,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,7 +25,10 @@
 #include "config/base/clock.hpp"
 #include "config/base/published.hpp"
 #include "config/base/random.hpp"
+#include "routing/endpoint_load.hpp"
 #include "routing/health.hpp"
+#include "routing/prefix_index.hpp"
+#include "routing/slot_learner.hpp"
 #include "routing/wait_estimate.hpp"
 #include "routing/waiting_line.hpp"
 
@@ -45,6 +49,7 @@ struct EndpointAddress {
 class Gate;
 
 inline constexpr std::uint32_t kUnlimitedSlots = EndpointHealth::kNoCap;
+inline constexpr std::uint32_t kLearnedSlots = 0;
 
 /// One endpoint of one generation. The count has its own cache line: every worker writes it for
 /// every attempt.
@@ -64,6 +69,8 @@ struct EndpointState {
     std::atomic<bool> draining{false};
     std::atomic<std::uint32_t> slots{kUnlimitedSlots};  ///< leases that it takes at once
     EndpointHealth health;                              ///< may allow fewer
+    EndpointLoad load;
+    SlotLearner learner;  ///< Pool::review's
 
     /// Takes new work, if it has a slot.
     bool ready() const { return !draining.load(std::memory_order_relaxed) && health.available(); }
@@ -73,6 +80,7 @@ struct EndpointState {
     }
 
     alignas(64) std::atomic<std::uint32_t> in_flight{0};  ///< live leases
+    std::atomic<std::uint32_t> peak{0};                   ///< most of them since the last review
     std::atomic<std::uint64_t> dispatched{0};             ///< leases ever taken
 };
 
@@ -84,7 +92,9 @@ public:
     explicit EndpointLease(std::shared_ptr<EndpointState> endpoint);
     /// Empty when all slots are taken.
     static EndpointLease try_take(const std::shared_ptr<EndpointState>& endpoint);
-    EndpointLease(EndpointLease&& other) noexcept = default;
+    EndpointLease(EndpointLease&& other) noexcept
+        : endpoint_(std::move(other.endpoint_)),
+          prompt_tokens_(std::exchange(other.prompt_tokens_, 0)) {}
     EndpointLease& operator=(EndpointLease&& other) noexcept;
     EndpointLease(const EndpointLease&) = delete;
     EndpointLease& operator=(const EndpointLease&) = delete;
@@ -96,6 +106,11 @@ public:
     const EndpointState* get() const { return endpoint_.get(); }
     const std::shared_ptr<EndpointState>& shared() const { return endpoint_; }
 
+    /// The endpoint has to compute that many prompt tokens before the first token comes. Once.
+    void expect(std::uint32_t prompt_tokens) noexcept;
+    /// The first token is there, or will not come.
+    void first_token() noexcept;
+
     /// Gives it back early; harmless when empty.
     void release() noexcept;
 
@@ -103,8 +118,10 @@ private:
     struct Counted {};
     EndpointLease(std::shared_ptr<EndpointState> endpoint, Counted /*already*/)
         : endpoint_(std::move(endpoint)) {}
+    void count_peak(std::uint32_t in_flight) const noexcept;
 
     std::shared_ptr<EndpointState> endpoint_;
+    std::uint32_t prompt_tokens_ = 0;  ///< its part of the endpoint's queued_prompt_tokens
 };
 
 /// The endpoints of a pool at one moment.
@@ -117,9 +134,11 @@ struct EndpointSet {
 
 /// What a pool lets in.
 struct PoolLimits {
-    std::uint32_t slots_per_endpoint = kUnlimitedSlots;
+    std::uint32_t slots_per_endpoint = kUnlimitedSlots;  ///< kLearnedSlots = SlotLearner decides
     LineLimits line;
     HealthPolicy health;
+    std::size_t prefix_blocks = 0;      ///< remembered per endpoint, for prefix affinity
+    Duration advice_age = Duration(0);  ///< scraped figures older than that are dropped
 };
 
 class Pool {
@@ -159,12 +178,18 @@ public:
     void report(const EndpointLease& lease, AttemptEvidence evidence, Instant started, Instant now);
     /// What a health check says; nothing when there is no such endpoint.
     void checked(std::string_view url, CheckResult result, Instant now);
-    /// Judges the last seconds, lets back in whose ejection is over, and tells what changed since
-    /// the last call. To be called once a second, from one thread.
+    /// What the engine of that endpoint reports; nothing when there is no such endpoint. From one
+    /// thread, the one that calls review().
+    void advised(std::string_view url, const EngineAdvice& advice,
+                 std::span<const std::uint64_t> adapters, Instant now);
+    /// Judges the last seconds, lets back in whose ejection is over, learns slots, and tells what
+    /// changed since the last call. To be called once a second, from one thread.
     std::vector<HealthChange> review(Instant now);
     PoolHealth::Counts health() const { return health_.counts(); }
 
     WaitEstimate& waits() const { return waits_; }
+    /// Which endpoint has seen which prompts.
+    PrefixIndex& prefixes() const { return prefixes_; }
     Gate& gate() const { return *gate_; }
     std::shared_ptr<const EndpointSet> snapshot() const { return endpoints_.current(); }
     Counts counts() const;
@@ -173,16 +198,21 @@ private:
     friend class EndpointView;
 
     void set_health_members();
+    void size_prefixes(std::size_t endpoints);
+    void learn(Instant now);
     void note(std::optional<HealthChange> change);
 
     const std::string name_;
     const std::uint32_t id_;
     const std::shared_ptr<Gate> gate_;
     mutable WaitEstimate waits_;
+    mutable PrefixIndex prefixes_;
     Published<EndpointSet> endpoints_;
     mutable std::mutex mutex_;  // writers and counts() only
     std::uint32_t generations_ = 0;
     std::uint32_t slots_ = kUnlimitedSlots;
+    std::size_t prefix_blocks_ = 0;  // per endpoint
+    Duration advice_age_{};
     std::vector<HealthChange> changes_;  // since the last review
     Instant reviewed_{};
     PoolHealth health_;

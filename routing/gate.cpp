@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "routing/pickers.hpp"
-
 namespace millrace::routing {
 namespace {
 
@@ -48,7 +46,7 @@ Gate::Left Gate::leave(Ticket& ticket) {
         line_.remove(ticket);
         waiters_.fetch_sub(1, std::memory_order_seq_cst);
     }
-    return {ticket.state_, std::move(ticket.lease_)};
+    return {ticket.state_, std::move(ticket.selected_)};
 }
 
 void Gate::pump() {
@@ -102,12 +100,12 @@ void Gate::pump_locked(Woken& woken) {
     }
     while (auto* waiter = line_.front()) {
         auto& ticket = static_cast<Ticket&>(*waiter);
-        auto lease = pick(*endpoints_, random_, ticket.avoid_);
-        if (!lease) {
+        auto selected = select(*endpoints_, *ticket.selection_, random_);
+        if (!selected) {
             return;
         }
         line_.pop_front();
-        ticket.lease_ = std::move(lease);
+        ticket.selected_ = std::move(selected);
         resolve(ticket, Ticket::State::granted, woken);
     }
 }

@@ -20,6 +20,7 @@
 #include "config/base/clock.hpp"
 #include "config/base/random.hpp"
 #include "routing/endpoints.hpp"
+#include "routing/selection.hpp"
 #include "routing/waiting_line.hpp"
 
 namespace millrace::routing {
@@ -34,8 +35,9 @@ public:
         closed,   ///< the pool is gone
     };
 
-    /// `failed`: an endpoint that is taken only when nothing else is ready.
-    Ticket(const WaitOrder& order, const EndpointState* failed) : Waiter(order), avoid_(failed) {}
+    /// `selection` must live for as long as the ticket is in line.
+    Ticket(const WaitOrder& order, const Selection& selection)
+        : Waiter(order), selection_(&selection) {}
     Ticket(const Ticket&) = delete;
     Ticket& operator=(const Ticket&) = delete;
     virtual ~Ticket() = default;
@@ -46,9 +48,9 @@ public:
 private:
     friend class Gate;
 
-    const EndpointState* avoid_;
+    const Selection* selection_;
     State state_ = State::waiting;
-    EndpointLease lease_;
+    Selected selected_;
     std::weak_ptr<Ticket> self_;
 };
 
@@ -71,7 +73,7 @@ public:
 
     struct Left {
         Ticket::State state = Ticket::State::waiting;  ///< `waiting`: it was still in line
-        EndpointLease lease;                           ///< of `granted`
+        Selected selected;                             ///< of `granted`
     };
     /// Takes the ticket out of the line, or takes what it was given. Once per ticket that entered.
     Left leave(Ticket& ticket);

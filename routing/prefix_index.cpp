@@ -1,13 +1,13 @@
 #include "routing/prefix_index.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "config/base/assert.hpp"
 
 namespace millrace::routing {
 namespace {
 
-constexpr std::size_t kMaxShards = 16;
 constexpr std::size_t kBlocksPerShard = 1024;  // below, the order of use matters more than locks
 constexpr std::size_t kForgetStep = 4096;      // entries swept under one lock: some 10 us
 constexpr std::uint64_t kFree = 0;             // pools number generations from 1
@@ -15,15 +15,20 @@ constexpr std::uint64_t kLeaving = ~std::uint64_t{0};
 
 }  // namespace
 
-PrefixIndex::PrefixIndex(std::size_t limit) {
-    const auto blocks = std::min<std::size_t>(limit / kBytesPerBlock, kNone);
-    shard_count_ = std::clamp<std::size_t>(blocks / kBlocksPerShard, 1, kMaxShards);
-    shards_ = std::make_unique<Shard[]>(shard_count_);
-    const auto capacity = blocks / shard_count_;
-    fixed_bytes_ = capacity * shard_count_ * sizeof(Position);
-    for (std::size_t i = 0; i < shard_count_; ++i) {
-        shards_[i].reserve(capacity);
+PrefixIndex::PrefixIndex(std::size_t limit, std::size_t shards)
+    : shards_(shards > 0 ? shards
+                         : std::clamp<std::size_t>(limit / kBytesPerBlock / kBlocksPerShard, 1,
+                                                   kMaxShards)) {
+    resize(limit);
+}
+
+void PrefixIndex::resize(std::size_t limit) {
+    const auto capacity = std::min<std::size_t>(limit / kBytesPerBlock, kNone) / shards_.size();
+    for (auto& shard : shards_) {
+        const std::lock_guard lock(shard.mutex);
+        shard.resize(capacity);
     }
+    fixed_bytes_.store(capacity * shards_.size() * sizeof(Position), std::memory_order_relaxed);
 }
 
 void PrefixIndex::match(std::span<const std::uint64_t> hashes,
@@ -85,8 +90,7 @@ void PrefixIndex::forget(std::uint64_t generation) {
     // The number is given out again only after the sweep. A record() that read it before may set a
     // few more bits, which the next owner of the number would inherit: wrong advice, briefly.
     generations_[number].store(kLeaving, std::memory_order_relaxed);
-    for (std::size_t i = 0; i < shard_count_; ++i) {
-        auto& shard = shards_[i];
+    for (auto& shard : shards_) {
         for (std::size_t begin = 0;; begin += kForgetStep) {
             const std::lock_guard step(shard.mutex);
             if (!shard.forget(number, begin, kForgetStep)) {
@@ -99,15 +103,15 @@ void PrefixIndex::forget(std::uint64_t generation) {
 
 std::size_t PrefixIndex::blocks() const {
     std::size_t sum = 0;
-    for (std::size_t i = 0; i < shard_count_; ++i) {
-        const std::lock_guard lock(shards_[i].mutex);
-        sum += shards_[i].size();
+    for (const auto& shard : shards_) {
+        const std::lock_guard lock(shard.mutex);
+        sum += shard.size();
     }
     return sum;
 }
 
 std::size_t PrefixIndex::bytes() const {
-    return fixed_bytes_ + blocks() * sizeof(Entry);
+    return fixed_bytes_.load(std::memory_order_relaxed) + blocks() * sizeof(Entry);
 }
 
 std::size_t PrefixIndex::number_of(std::uint64_t generation) const {
@@ -143,10 +147,35 @@ std::size_t PrefixIndex::number_for(std::uint64_t generation) {
     return number;
 }
 
-void PrefixIndex::Shard::reserve(std::size_t capacity) {
+void PrefixIndex::Shard::resize(std::size_t capacity) {
+    if (capacity == capacity_) {
+        return;
+    }
+    const auto old = std::exchange(entries_, {});
+    auto position = newest_;
+    for (std::size_t kept = 1; position != kNone && old[position].older != kNone && kept < capacity;
+         ++kept) {
+        position = old[position].older;  // the oldest that stays
+    }
     capacity_ = capacity;
     entries_.reserve(capacity);
     buckets_.assign(capacity, kNone);
+    newest_ = oldest_ = kNone;
+    for (; position != kNone && capacity > 0; position = old[position].newer) {
+        insert(old[position].hash, old[position].endpoints);
+    }
+}
+
+void PrefixIndex::Shard::insert(std::uint64_t hash, Endpoints endpoints) {
+    const auto position =
+        entries_.size() < capacity_ ? static_cast<Position>(entries_.size()) : vacate_oldest();
+    if (position == entries_.size()) {
+        entries_.emplace_back();
+    }
+    auto& head = bucket(hash);
+    entries_[position] = {hash, endpoints, head, kNone, kNone};
+    head = position;
+    link_newest(position);
 }
 
 PrefixIndex::Position& PrefixIndex::Shard::bucket(std::uint64_t hash) {
@@ -174,19 +203,14 @@ void PrefixIndex::Shard::touch(std::uint64_t hash, std::size_t endpoint) {
     if (capacity_ == 0) {
         return;
     }
-    auto position = position_of(hash);
-    if (position != kNone) {
-        unlink(position);
-    } else {
-        position =
-            entries_.size() < capacity_ ? static_cast<Position>(entries_.size()) : vacate_oldest();
-        if (position == entries_.size()) {
-            entries_.emplace_back();
-        }
-        auto& head = bucket(hash);
-        entries_[position] = {hash, {}, head, kNone, kNone};
-        head = position;
+    const auto position = position_of(hash);
+    if (position == kNone) {
+        Endpoints only;
+        only.set(endpoint);
+        insert(hash, only);
+        return;
     }
+    unlink(position);
     entries_[position].endpoints.set(endpoint);
     link_newest(position);
 }

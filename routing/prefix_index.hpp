@@ -10,7 +10,7 @@
 // lock would be held half of the time; so the table is cut into shards, and a prompt's blocks go to
 // shards in runs of 16, drawn by the run's first hash. A request takes one lock per run, each for
 // less than a microsecond, and even a run that all prompts share keeps its shard busy for a few per
-// cent of the time. Order of use is kept per shard. Nothing is allocated after construction.
+// cent of the time. Order of use is kept per shard. Only resize() allocates.
 #pragma once
 
 #include <array>
@@ -19,7 +19,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <memory>
 #include <mutex>
 #include <span>
 #include <vector>
@@ -43,12 +42,16 @@ class PrefixIndex {
 public:
     /// Endpoints known at a time; of further ones nothing is remembered until others are forgotten.
     static constexpr std::size_t kMaxEndpoints = kEndpoints;
+    static constexpr std::size_t kMaxShards = 16;
     static constexpr std::size_t kBytesPerBlock = sizeof(Entry) + sizeof(Position);
     /// Blocks of a prompt that share a lock.
     static constexpr std::size_t kRun = 16;
 
     /// `limit` in bytes; less than kBytesPerBlock remembers nothing.
-    explicit PrefixIndex(std::size_t limit);
+    /// `shards` is for one that grows later; 0 = what the limit is worth.
+    explicit PrefixIndex(std::size_t limit, std::size_t shards = 0);
+    /// Another limit; what was used last stays as far as it fits. For the control thread.
+    void resize(std::size_t limit);
 
     /// Fills, for each endpoint generation, how many blocks from the first on it has seen without
     /// a gap. Both spans have the same length. Ends where nobody matches. Does not count as use:
@@ -68,7 +71,7 @@ public:
 private:
     class alignas(64) Shard {
     public:
-        void reserve(std::size_t capacity);
+        void resize(std::size_t capacity);
         const Endpoints* find(std::uint64_t hash) const;
         void touch(std::uint64_t hash, std::size_t endpoint);
         /// Clears the endpoint's bit in up to `count` entries from `begin` on; false at the end.
@@ -78,6 +81,7 @@ private:
         mutable std::mutex mutex;  ///< guards everything below
 
     private:
+        void insert(std::uint64_t hash, Endpoints endpoints);
         Position& bucket(std::uint64_t hash);
         Position position_of(std::uint64_t hash) const;
         Position vacate_oldest();
@@ -94,11 +98,13 @@ private:
     /// Dense number of an endpoint, or kMaxEndpoints.
     std::size_t number_of(std::uint64_t generation) const;
     std::size_t number_for(std::uint64_t generation);
-    Shard& shard_of(std::uint64_t run_hash) const { return shards_[run_hash % shard_count_]; }
+    const Shard& shard_of(std::uint64_t run_hash) const {
+        return shards_[run_hash % shards_.size()];
+    }
+    Shard& shard_of(std::uint64_t run_hash) { return shards_[run_hash % shards_.size()]; }
 
-    std::size_t shard_count_;
-    std::size_t fixed_bytes_ = 0;
-    std::unique_ptr<Shard[]> shards_;
+    std::vector<Shard> shards_;
+    std::atomic<std::size_t> fixed_bytes_ = 0;
     std::mutex numbers_mutex_;  ///< writers of generations_
     std::array<std::atomic<std::uint64_t>, kMaxEndpoints> generations_{};
     std::atomic<std::size_t> numbers_ = 0;  ///< how many of them were ever used

@@ -14,6 +14,9 @@
 
 namespace millrace::routing {
 
+/// What a block of the usual size is, about.
+inline constexpr std::size_t kTokensPerBlock = 64;
+
 struct PromptHashing {
     std::uint32_t block_bytes = 256;  ///< rounded up to a multiple of 32
     std::uint32_t max_blocks = 512;   ///< what comes after them is not looked at

@@ -143,6 +143,7 @@ void append_request(Members& members, const RequestRecord& record) {
     if (const AttemptRecord* attempt = record.attempts.last(); attempt != nullptr) {
         members.text("backend", attempt->backend_name.view());
         members.text("endpoint", attempt->endpoint.view());
+        members.optional_text("endpoint_by", attempt->chosen_by);
     }
 }
 

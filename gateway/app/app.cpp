@@ -55,6 +55,11 @@ std::vector<std::string> look_up(const std::string& name) {
     return resolve_name(name).value_or(std::vector<std::string>{});
 }
 
+std::uint64_t random_word() {
+    std::random_device entropy;
+    return (std::uint64_t{entropy()} << 32U) | entropy();
+}
+
 /// As many connections as the system lets us have.
 void raise_descriptor_limit() {
     rlimit limit{};
@@ -76,13 +81,18 @@ App::App(std::string config_file, const std::shared_ptr<const config::Loaded>& l
       registry_(worker_count_ + 2, {.version = MILLRACE_VERSION, .workers = worker_count_}),
       builder_(routing_, registry_, clock_, own_namespace(sources_)),
       budget_(byte_budget(loaded->config.limits)),
-      health_checks_(
-          routing_.pools,
-          [this](HttpRequest request, HealthChecks::Done done) {
-              start_http_exchange(control_, std::move(request), std::move(done));
-          },
-          clock_, std::random_device{}()),
+      prompt_secret_(random_word()),
+      health_checks_(rounds(health_checks())),
+      engine_metrics_(rounds(engine_metrics())),
       lifecycle_(loaded->config.drain) {}
+
+EndpointRounds App::rounds(RoundKind kind) {
+    return {std::move(kind), routing_.pools,
+            [this](HttpRequest request, EndpointRounds::Done done) {
+                start_http_exchange(control_, std::move(request), std::move(done));
+            },
+            clock_, random_word()};
+}
 
 App::~App() {
     // Threads end before what they use: acceptor, then workers, then the rest in reverse order of
@@ -118,6 +128,7 @@ Result<void> App::start() {
         return bound;
     }
     health_checks_.follow(*snapshot);
+    engine_metrics_.follow(*snapshot);
     snapshots_ = std::make_unique<Published<Snapshot>>(std::move(*snapshot));
     discovery_ = std::make_unique<Discovery>(routing_.pools, look_up,
                                              [](const std::string& line) { log_warning(line); });
@@ -150,12 +161,16 @@ Result<void> App::bind() {
 }
 
 void App::start_workers() {
-    const SharedServices shared{
-        clock_, *snapshots_, budget_, response_ids_, access_log_.get(), [](const std::string& bug) {
-            log_error("a connection was closed because of a bug: " + bug);
-        }};
-    std::random_device entropy;
-    const auto seed = (std::uint64_t{entropy()} << 32U) | entropy();
+    const SharedServices shared{clock_,
+                                *snapshots_,
+                                budget_,
+                                response_ids_,
+                                access_log_.get(),
+                                prompt_secret_,
+                                [](const std::string& bug) {
+                                    log_error("a connection was closed because of a bug: " + bug);
+                                }};
+    const auto seed = random_word();
     for (std::size_t i = 0; i < worker_count_; ++i) {
         workers_.push_back(std::make_unique<Worker>(i, shared, registry_.slot(i), seed));
         workers_.back()->start();
@@ -256,6 +271,7 @@ void App::review_endpoints() {
         }
     }
     health_checks_.advance();
+    engine_metrics_.advance();
     reviewer_.expires_after(kReview);
     reviewer_.async_wait([this](boost::system::error_code error) {
         if (!error) {
@@ -317,6 +333,7 @@ void App::publish(std::shared_ptr<const Snapshot> snapshot) {
     budget_.set_limit(byte_budget(config.limits));
     lifecycle_.set_limits(config.drain);
     health_checks_.follow(snapshot);
+    engine_metrics_.follow(snapshot);
     snapshots_->publish(std::move(snapshot));
     generation_.fetch_add(1, std::memory_order_relaxed);
     register_endpoint_gauges();

@@ -21,7 +21,7 @@
 #include "gateway/admin/control_server.hpp"
 #include "gateway/admin/routes.hpp"
 #include "gateway/app/discovery.hpp"
-#include "gateway/app/health_checks.hpp"
+#include "gateway/app/endpoint_rounds.hpp"
 #include "gateway/app/lifecycle.hpp"
 #include "gateway/app/snapshot_builder.hpp"
 #include "gateway/openai/response_ids.hpp"
@@ -49,6 +49,7 @@ public:
 private:
     Result<void> bind();
     Result<void> start_control_servers();
+    EndpointRounds rounds(RoundKind kind);
     void start_workers();
     void register_gauges();
     void register_endpoint_gauges();
@@ -82,6 +83,7 @@ private:
     SnapshotBuilder builder_;
     ByteBudget budget_;
     openai::ResponseIds response_ids_;
+    const std::uint64_t prompt_secret_;
     std::unique_ptr<AccessLog> access_log_;
     std::unique_ptr<Published<Snapshot>> snapshots_;
     std::unique_ptr<Discovery> discovery_;
@@ -92,7 +94,8 @@ private:
     boost::asio::signal_set signals_{control_};
     boost::asio::steady_timer ticker_{control_};
     boost::asio::steady_timer reviewer_{control_};
-    HealthChecks health_checks_;
+    EndpointRounds health_checks_;
+    EndpointRounds engine_metrics_;
     std::unique_ptr<ControlServer> metrics_server_;
     std::unique_ptr<ControlServer> admin_server_;
     std::unique_ptr<FileWatch> watch_;

@@ -100,7 +100,8 @@ Result<std::string> App::explain(const std::string& request) {
     routing::EndpointView endpoints;
     Random random(static_cast<std::uint64_t>(clock_.now().time_since_epoch().count()));
     const auto snapshot = snapshots_->current();
-    return to_json(gateway::explain(*sample, *snapshot->catalog, endpoints, random));
+    routing::PromptBlocks blocks({.secret = prompt_secret_});
+    return to_json(gateway::explain(*sample, *snapshot->catalog, endpoints, blocks, random));
 }
 
 ControlPlane App::control_plane() {

@@ -1,5 +1,6 @@
 #include "gateway/app/snapshot_builder.hpp"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -7,8 +8,21 @@
 #include "gateway/identity/key_file.hpp"
 #include "gateway/identity/key_table.hpp"
 #include "gateway/openai/models_list.hpp"
+#include "routing/prompt_blocks.hpp"
 
 namespace millrace::gateway {
+namespace {
+
+/// Some model chooses among its endpoints by the beginning of the prompt.
+bool remembers_prompts(const routing::Catalog& catalog, std::string_view backend) {
+    return std::ranges::any_of(catalog.rules(), [backend](const routing::Rule& rule) {
+        return rule.policy &&
+               std::ranges::count(rule.policy->stages, routing::Stage::prefix_affinity) > 0 &&
+               std::ranges::count(rule.targets, backend, &routing::Target::backend_name) > 0;
+    });
+}
+
+}  // namespace
 
 /// Gives series ids to what the catalog compiles, and notes which are in use.
 class SnapshotBuilder::Interner final : public routing::MetricInterner {
@@ -68,8 +82,10 @@ Result<Authenticator> SnapshotBuilder::authenticator(const config::Config& confi
 
 routing::PoolLimits SnapshotBuilder::limits_of(const config::Backend& settings) {
     routing::PoolLimits limits;
-    if (settings.slots_per_endpoint > 0) {
-        limits.slots_per_endpoint = settings.slots_per_endpoint;
+    limits.slots_per_endpoint =
+        settings.slots_per_endpoint > 0 ? settings.slots_per_endpoint : routing::kLearnedSlots;
+    if (settings.metrics) {
+        limits.advice_age = settings.metrics->max_age;
     }
     limits.line = {settings.queue.requests, settings.queue.bytes, settings.queue.tenant_requests};
     auto& health = limits.health;
@@ -168,7 +184,11 @@ Result<std::shared_ptr<const Snapshot>> SnapshotBuilder::build(
         if (snapshot->backends.size() <= pool->id()) {
             snapshot->backends.resize(pool->id() + 1);
         }
-        pool->set_limits(limits_of(*runtime.settings));
+        auto limits = limits_of(*runtime.settings);
+        if (remembers_prompts(*snapshot->catalog, name)) {
+            limits.prefix_blocks = runtime.settings->prefix_cache_tokens / routing::kTokensPerBlock;
+        }
+        pool->set_limits(limits);
         snapshot->backends[pool->id()] = std::move(runtime);
     }
     add_model_bodies(*snapshot);

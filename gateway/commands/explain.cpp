@@ -5,6 +5,7 @@
 #include "gateway/openai/multipart.hpp"
 #include "gateway/openai/peek.hpp"
 #include "gateway/openai/surface.hpp"
+#include "gateway/pipeline/preference.hpp"
 #include "routing/decision.hpp"
 
 namespace millrace::gateway {
@@ -13,7 +14,8 @@ namespace {
 /// What routing gets to know, and the strings that it views.
 struct Facts {
     routing::RequestFacts view;
-    std::vector<HeaderField> fields;
+    std::vector<HeaderField> headers;
+    std::optional<openai::RequestFields> fields;  ///< of a JSON body
     std::optional<std::string> body_model;
 };
 
@@ -23,8 +25,8 @@ std::string_view value_of(HeaderFields fields, std::string_view name) {
 }
 
 Result<std::optional<std::string>> model_of_body(const SampleRequest& request,
-                                                 const openai::Surface& surface,
-                                                 HeaderFields fields, unsigned depth) {
+                                                 const openai::Surface& surface, Facts& facts,
+                                                 unsigned depth) {
     if (request.body.empty()) {
         return std::nullopt;  // a sample may leave it out
     }
@@ -37,10 +39,11 @@ Result<std::optional<std::string>> model_of_body(const SampleRequest& request,
         if (!read) {
             return std::unexpected(read.error());
         }
-        return std::move(read->model);
+        facts.fields = std::move(*read);
+        return facts.fields->model;
     }
     if (surface.body == openai::BodyKind::multipart) {
-        auto read = openai::read_multipart(value_of(fields, "content-type"), request.body);
+        auto read = openai::read_multipart(value_of(facts.headers, "content-type"), request.body);
         if (!read) {
             return std::unexpected(read.error());
         }
@@ -54,7 +57,7 @@ Result<std::optional<std::string>> model_of_body(const SampleRequest& request,
 Result<bool> gather(const SampleRequest& request, unsigned depth, Facts& facts,
                     std::vector<std::string>& lines) {
     for (const auto& [name, value] : request.headers) {
-        facts.fields.push_back({name, value});
+        facts.headers.push_back({name, value});
     }
     auto& view = facts.view;
     const std::string_view target = request.target;
@@ -62,9 +65,9 @@ Result<bool> gather(const SampleRequest& request, unsigned depth, Facts& facts,
     view.method = request.method;
     view.path = target.substr(0, question);
     view.query = target.substr(std::min(question + 1, target.size()));
-    view.headers = facts.fields;
-    view.host = value_of(facts.fields, "host");
-    view.header_model = value_of(facts.fields, routing::kModelHeader);
+    view.headers = facts.headers;
+    view.host = value_of(facts.headers, "host");
+    view.header_model = value_of(facts.headers, routing::kModelHeader);
     view.key_id = request.key_id;
 
     const auto surface = openai::find_surface(view.method, view.path);
@@ -86,7 +89,7 @@ Result<bool> gather(const SampleRequest& request, unsigned depth, Facts& facts,
                         "`, which only the gateway that saw it knows.");
         return false;
     }
-    auto model = model_of_body(request, *surface->surface, facts.fields, depth);
+    auto model = model_of_body(request, *surface->surface, facts, depth);
     if (!model) {
         return std::unexpected(model.error());
     }
@@ -101,7 +104,8 @@ Result<bool> gather(const SampleRequest& request, unsigned depth, Facts& facts,
 }  // namespace
 
 Explanation explain(const SampleRequest& request, const routing::Catalog& catalog,
-                    routing::EndpointView& endpoints, Random& random) {
+                    routing::EndpointView& endpoints, routing::PromptBlocks& blocks,
+                    Random& random) {
     Explanation explanation;
     Facts facts;
     const auto gathered =
@@ -121,9 +125,12 @@ Explanation explain(const SampleRequest& request, const routing::Catalog& catalo
         explanation.backend = decision->target->backend_name;
         explanation.variant = decision->target->variant;
         explanation.served_name = decision->served_name;
-        if (const auto lease =
-                routing::pick_endpoint(*decision, endpoints, random, nullptr, &trace)) {
-            explanation.endpoint = lease->url;
+        const Preferring preferring{*decision, facts.fields ? &*facts.fields : nullptr,
+                                    request.body, facts.headers, request.key_id};
+        const auto selection = selection_for(preferring, blocks);
+        if (const auto selected =
+                routing::pick_endpoint(*decision, selection, endpoints, random, &trace)) {
+            explanation.endpoint = selected.lease->url;
         }
     }
     explanation.lines.insert(explanation.lines.end(), trace.lines().begin(), trace.lines().end());

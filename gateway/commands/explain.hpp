@@ -18,6 +18,7 @@
 #include "config/base/random.hpp"
 #include "routing/catalog.hpp"
 #include "routing/endpoints.hpp"
+#include "routing/prompt_blocks.hpp"
 
 namespace millrace::gateway {
 
@@ -40,8 +41,10 @@ struct Explanation {
         served_name;  ///< the `model` that the backend is sent; empty = the body is left alone
 };
 
+/// `blocks` hashes prompts as the data path does, so that live prefix memories match.
 Explanation explain(const SampleRequest& request, const routing::Catalog& catalog,
-                    routing::EndpointView& endpoints, Random& random);
+                    routing::EndpointView& endpoints, routing::PromptBlocks& blocks,
+                    Random& random);
 
 /// `{"method": …, "target": …, "headers": {…}, "body": "…", "key_id": …}`; everything is optional.
 /// A body that is an object is taken as JSON. Error: bad_json or bad_field, naming the key.

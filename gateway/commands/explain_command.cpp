@@ -115,7 +115,8 @@ int run_explain(const ExplainOptions& options, std::ostream& out, std::ostream& 
     fill_pools(result.loaded->config, state);
     routing::EndpointView endpoints;
     Random random(0);  // the same explanation every time
-    const auto explanation = explain(*request, *catalog, endpoints, random);
+    routing::PromptBlocks blocks({});
+    const auto explanation = explain(*request, *catalog, endpoints, blocks, random);
     if (options.json) {
         out << to_json(explanation);
     } else {

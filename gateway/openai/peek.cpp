@@ -31,6 +31,7 @@ enum KeyId : std::uint8_t {
     kInput,
     kInstructions,
     kSystem,
+    kCacheSalt,
     kKeyCount
 };
 
@@ -49,10 +50,22 @@ constexpr std::array<std::string_view, kKeyCount> kKeys{"model",
                                                         "prompt",
                                                         "input",
                                                         "instructions",
-                                                        "system"};
+                                                        "system",
+                                                        "cache_salt"};
 
 /// An escape spells one character in at most six bytes, and no key of interest is longer than 21.
 constexpr std::size_t kLongestSpelling = 6 * 21;
+
+/// Index into RequestFields::prompt_parts.
+std::size_t part_of(std::uint8_t key) {
+    switch (key) {
+        case kCacheSalt: return 0;
+        case kTools: return 1;
+        case kSystem: return 2;
+        case kInstructions: return 3;
+        default: return 4;
+    }
+}
 
 /// Only keys whose length is right are compared.
 // NOLINTNEXTLINE(readability-function-cognitive-complexity): one table of keys
@@ -75,7 +88,13 @@ std::uint8_t key_id(std::string_view key) {
             }
             return kKeyCount;
         case 8: return is(kMessages) ? kMessages : kKeyCount;
-        case 10: return is(kMaxTokens) ? kMaxTokens : is(kBackground) ? kBackground : kKeyCount;
+        case 10:
+            for (const KeyId id : {kMaxTokens, kBackground, kCacheSalt}) {
+                if (is(id)) {
+                    return id;
+                }
+            }
+            return kKeyCount;
         case 12: return is(kInstructions) ? kInstructions : kKeyCount;
         case 14: return is(kStreamOptions) ? kStreamOptions : kKeyCount;
         case 17: return is(kMaxOutputTokens) ? kMaxOutputTokens : kKeyCount;
@@ -229,7 +248,8 @@ bool Peek::read_value(JsonKind kind, Span value) {
             [[fallthrough]];
         default:
             if (kind != JsonKind::scalar) {
-                fields_.prompt_bytes += value.length;
+                fields_.prompt_parts[part_of(key_)] = value;
+                fields_.prompt_bytes += key_ == kCacheSalt ? 0 : value.length;
             }
             return true;
     }

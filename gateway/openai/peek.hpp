@@ -8,6 +8,7 @@
 // request. The facts own their strings, the spans are offsets into the body.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -50,6 +51,9 @@ struct RequestFields {
         false;  ///< a string "image_url" or "input_image" somewhere (a hint, not a proof)
     std::uint64_t prompt_bytes =
         0;  ///< size of messages, prompt, input, instructions, system and tools
+    /// Values that make up the prompt, in the order in which engines put them together:
+    /// cache_salt, tools, system, instructions, then messages, prompt or input. Length 0 = absent.
+    std::array<Span, 5> prompt_parts{};
     std::size_t object_start = 0;  ///< just behind the `{`
     bool empty_object = false;
 };

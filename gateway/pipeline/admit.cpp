@@ -21,8 +21,8 @@ constexpr std::uint64_t kUsualCompletion = 256;
 /// A ticket that a coroutine of one worker waits with.
 class Wait final : public Ticket, public std::enable_shared_from_this<Wait> {
 public:
-    Wait(Loop& loop, const routing::WaitOrder& order, const routing::EndpointState* avoid)
-        : Ticket(order, avoid), loop_(loop) {}
+    Wait(Loop& loop, const routing::WaitOrder& order, const routing::Selection& selection)
+        : Ticket(order, selection), loop_(loop) {}
 
     void wake() noexcept override {
         loop_.post([self = shared_from_this()] {
@@ -128,9 +128,9 @@ private:
 
 }  // namespace
 
-Task<Result<routing::EndpointLease>> wait_for_endpoint(RequestScope& scope, const Request& request,
-                                                       const Resolved& resolved,
-                                                       const routing::EndpointState* avoid) {
+Task<Result<routing::Selected>> wait_for_endpoint(RequestScope& scope, const Request& request,
+                                                  const Resolved& resolved,
+                                                  const routing::Selection& selection) {
     auto& services = scope.services;
     const auto& target = *resolved.decision.target;
     const auto& pool = *target.pool;
@@ -150,7 +150,7 @@ Task<Result<routing::EndpointLease>> wait_for_endpoint(RequestScope& scope, cons
     auto order = order_of(scope, request, resolved, backend);
     order.deadline = began + limit();
     pool.waits().waiting(is_ready(), began);
-    const auto wait = std::make_shared<Wait>(services.loop, order, avoid);
+    const auto wait = std::make_shared<Wait>(services.loop, order, selection);
     Timer timer(Wakeup::notify, &wait->wakeup);
     const AbortSignal::Listener listener(scope.exchange.abort, Wakeup::notify, &wait->wakeup);
     const auto estimate = [&](std::size_t ahead) {
@@ -187,7 +187,7 @@ Task<Result<routing::EndpointLease>> wait_for_endpoint(RequestScope& scope, cons
     }
     if (left.state == Ticket::State::granted) {
         pool.waits().served(ended);
-        co_return std::move(left.lease);
+        co_return std::move(left.selected);
     }
     scope.retry_after = estimate(pool.gate().size());
     switch (left.state) {

@@ -12,15 +12,15 @@
 #include "gateway/pipeline/resolve.hpp"
 #include "gateway/pipeline/scope.hpp"
 #include "gateway/runtime/task.hpp"
-#include "routing/endpoints.hpp"
+#include "routing/selection.hpp"
 
 namespace millrace::gateway {
 
-/// Waits in line for an endpoint other than `avoid`, if there is another. Errors: queue_full,
+/// Waits in line for an endpoint. Errors: queue_full,
 /// queue_timeout, pool_asleep, pool_starting, shed, no_ready_endpoint, or why the request was
 /// aborted.
-Task<Result<routing::EndpointLease>> wait_for_endpoint(RequestScope& scope, const Request& request,
-                                                       const Resolved& resolved,
-                                                       const routing::EndpointState* avoid);
+Task<Result<routing::Selected>> wait_for_endpoint(RequestScope& scope, const Request& request,
+                                                  const Resolved& resolved,
+                                                  const routing::Selection& selection);
 
 }  // namespace millrace::gateway

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "gateway/pipeline/preference.hpp"
 #include "metrics/tokens/usage.hpp"
 
 namespace millrace::gateway {
@@ -73,17 +74,14 @@ void record_success(RequestScope& scope, const Answer& answer) {
     } else if (status == 429 || status >= 500) {
         outcome = AttemptOutcome::error_status;
     }
+    if (answer.picked_by_load && outcome == AttemptOutcome::ok) {
+        answer.endpoint.shared()->load.observe_request(scope.services.loop.recent() -
+                                                       answer.begun_at);
+    }
     record_attempt(scope, answer, outcome);
 }
 
 namespace {
-
-/// Prompt tokens from sizes, by what this backend's exact counts have taught.
-std::uint64_t estimate_prompt(const Request& request, const BackendRuntime& backend) {
-    const auto bytes = request.fields ? request.fields->prompt_bytes : request.body.size();
-    const float ratio = backend.learned->tokens_per_byte.load(std::memory_order_relaxed);
-    return static_cast<std::uint64_t>(static_cast<float>(bytes) * ratio);
-}
 
 void learn(const Request& request, const BackendRuntime& backend, std::uint64_t prompt_tokens) {
     // Short prompts are mostly template; they would teach the template's size.
@@ -113,7 +111,7 @@ void count_tokens(RequestScope& scope, const Request& request, const Answer& ans
     }
     const auto choices = static_cast<std::uint32_t>(
         request.fields ? std::clamp<std::uint64_t>(request.fields->n.value_or(1), 1, 1024) : 1);
-    const auto estimate = estimate_prompt(request, *answer.backend);
+    const auto estimate = estimated_prompt_tokens(request, *answer.backend);
     metrics::ObservedTokens observed;
     if (answer.filter) {
         observed = answer.filter->observed(choices, estimate);

@@ -6,6 +6,7 @@
 
 #include "gateway/pipeline/admit.hpp"
 #include "gateway/pipeline/count_tokens.hpp"
+#include "gateway/pipeline/preference.hpp"
 #include "gateway/pipeline/upstream_request.hpp"
 #include "gateway/runtime/wakeup.hpp"
 #include "routing/retry.hpp"
@@ -92,6 +93,7 @@ Task<Result<void>> look_at_first_event(Answer& answer) {
 Task<Result<bool>> look_at_first_bytes(RequestScope& scope, Answer& answer) {
     auto& scratch = *answer.scratch;
     scope.demand.first_content();
+    answer.endpoint.first_token();
     answer.attempt->content_seen();
     if (!answer.attempt->body_came_with_head()) {
         answer.attempt->keep_head(scratch.head);
@@ -220,27 +222,35 @@ RetryReason reason_of(const routing::AttemptResult& failed, routing::RetryPolicy
 
 /// Leases an endpoint, waiting for one if need be, and begins the account of the attempt.
 Task<Result<void>> begin_attempt(RequestScope& scope, const Request& request,
-                                 const Resolved& resolved, const routing::EndpointState* avoid,
+                                 const Resolved& resolved, const routing::Selection& selection,
                                  Answer& answer) {
     auto& services = scope.services;
+    routing::Selected selected;
     if (resolved.pinned != nullptr) {
-        answer.endpoint = routing::EndpointLease(resolved.pinned);
+        selected = {routing::EndpointLease(resolved.pinned), routing::Reason::only_one, 0};
     } else {
-        answer.endpoint = routing::pick_endpoint(resolved.decision, services.endpoints,
-                                                 services.loop.random(), avoid);
-        if (!answer.endpoint) {
-            auto waited = co_await wait_for_endpoint(scope, request, resolved, avoid);
+        selected = routing::pick_endpoint(resolved.decision, selection, services.endpoints,
+                                          services.loop.random());
+        if (!selected) {
+            auto waited = co_await wait_for_endpoint(scope, request, resolved, selection);
             if (!waited) {
                 co_return std::unexpected(std::move(waited.error()));
             }
-            answer.endpoint = std::move(*waited);
+            selected = std::move(*waited);
         }
     }
+    if (selection.policy != nullptr) {
+        routing::note_dispatch(*answer.pool, selection, selected.lease);
+    }
+    answer.endpoint = std::move(selected.lease);
+    answer.picked_by_load = selection.policy != nullptr;
+    answer.work = selected.work;
     const auto& target = *resolved.decision.target;
     auto& record = scope.record.attempts.add();
     record.backend = metrics::BackendId{target.backend_metric};
     record.backend_name = target.backend_name;
     record.endpoint = answer.endpoint->url;
+    record.chosen_by = routing::to_string(selected.reason).data();
     scope.demand.dispatch();
     answer.begun_at = services.loop.recent();
     answer.attempt.emplace(services.loop, services.upstreams, scope.exchange.abort,
@@ -271,13 +281,16 @@ Task<Result<void>> forward(RequestScope& scope, const Request& request, const Re
     const auto& rule = *resolved.decision.rule;
     const auto retry = rule.model != nullptr ? rule.model->retry : config::Retry{};
     routing::RetryPolicy policy(repeat_facts(scope, request), retry.attempts);
-    const routing::EndpointState* avoid = nullptr;
     answer.pool = resolved.decision.target->pool.get();
     answer.backend = &scope.snapshot().backend_of(*resolved.decision.target);
+    answer.prompt_tokens =
+        static_cast<std::uint32_t>(estimated_prompt_tokens(request, *answer.backend));
     answer.ready_at = services.loop.recent();
+    auto selection = selection_for(scope, request, resolved);
     scope.record.queue_wait = Duration(0);
     for (;;) {
-        if (auto begun = co_await begin_attempt(scope, request, resolved, avoid, answer); !begun) {
+        if (auto begun = co_await begin_attempt(scope, request, resolved, selection, answer);
+            !begun) {
             co_return begun;
         }
         auto outcome = co_await make_attempt(scope, request, resolved, answer);
@@ -307,7 +320,7 @@ Task<Result<void>> forward(RequestScope& scope, const Request& request, const Re
         }
         answer.retry = std::move(lease);
         // The set keeps it alive for as long as it can be picked.
-        avoid = verdict == Verdict::other_endpoint ? answer.endpoint.get() : nullptr;
+        selection.avoid = verdict == Verdict::other_endpoint ? answer.endpoint.get() : nullptr;
         end_attempt(scope, answer, ended, reason_of(*failed, verdict));
         if (verdict == Verdict::same_endpoint) {
             co_await pause(services.loop, scope.exchange.abort,

@@ -30,6 +30,9 @@ struct Answer {
     ScratchPool::Lease scratch;
     routing::Pool* pool = nullptr;  ///< of the endpoint
     routing::EndpointLease endpoint;
+    bool picked_by_load = false;      ///< what it teaches about its endpoint's speed is used
+    std::uint32_t prompt_tokens = 0;  ///< estimate
+    std::uint32_t work = 0;  ///< prompt tokens before the first token, those ahead included
     const BackendRuntime* backend = nullptr;
     openai::BodyEdit edit;
     openai::UsageInjection asked;

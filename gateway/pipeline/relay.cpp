@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "gateway/http1/hop_by_hop.hpp"
 #include "gateway/openai/error_body.hpp"
 #include "gateway/pipeline/count_tokens.hpp"
 #include "gateway/pipeline/heartbeat.hpp"
+#include "gateway/pipeline/preference.hpp"
 #include "gateway/pipeline/respond.hpp"
 
 namespace millrace::gateway {
@@ -19,6 +21,14 @@ using metrics::AttemptOutcome;
 
 /// Waiting bytes that are still counted after the client has left.
 constexpr std::size_t kDrainAfterAbort = std::size_t{64} * 1024;
+
+/// For whoever debugs a choice: who answers, and why it was asked.
+std::string describe_endpoint(const metrics::AttemptRecord& attempt, std::string_view variant) {
+    std::string out(attempt.endpoint.view());
+    out.append("; variant=").append(variant);
+    out.append("; by=").append(attempt.chosen_by);
+    return out;
+}
 
 /// The backend's head as the client gets it. The views live until the next read from the backend.
 void begin_answer(RequestScope& scope, const Answer& answer) {
@@ -32,6 +42,12 @@ void begin_answer(RequestScope& scope, const Answer& answer) {
         }
     }
     fields.push_back({"x-request-id", scope.request_id(), 0});
+    std::string endpoint;  // until begin() has copied the fields
+    if (scope.config().http.debug_header) {
+        endpoint =
+            describe_endpoint(*scope.record.attempts.last(), scope.record.variant_name.view());
+        fields.push_back({"x-millrace-endpoint", endpoint, 0});
+    }
     if (head.is_event_stream) {
         if (!head.fields.has(KnownField::cache_control)) {
             fields.push_back({"cache-control", "no-cache", 0});
@@ -66,6 +82,7 @@ public:
         if (seen_ == 0) {
             scope_.record.first_token = now - scope_.exchange.started;
             scope_.demand.first_content();
+            note_first_token(scope_, answer);
             answer.attempt->content_seen();
         } else {
             scope_.services.metrics.variant(scope_.record.variant).inter_token.observe(now - last_);

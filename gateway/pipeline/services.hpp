@@ -21,6 +21,7 @@
 #include "gateway/upstream/pool.hpp"
 #include "metrics/slot.hpp"
 #include "routing/endpoints.hpp"
+#include "routing/prompt_blocks.hpp"
 
 namespace millrace::gateway {
 
@@ -81,6 +82,7 @@ struct Services {
     AccessLog* access_log;  ///< null = off
     Published<Snapshot>::Reader& snapshots;
     ScratchPool& scratch;
+    routing::PromptBlocks& prompt_blocks;
 };
 
 }  // namespace millrace::gateway

@@ -27,8 +27,10 @@ Worker::Worker(std::size_t index, const SharedServices& shared, metrics::Slot& s
             [this](Duration lag) { slot_.process().loop_lag.observe(lag); }),
       upstreams_(loop_),
       snapshots_(shared.snapshots),
-      services_{loop_,         shared.clock,        upstreams_,        endpoints_, slot_,
-                shared.budget, shared.response_ids, shared.access_log, snapshots_, scratch_} {}
+      prompt_blocks_({.secret = shared.prompt_secret}),
+      services_{loop_,      shared.clock,  upstreams_,          endpoints_,
+                slot_,      shared.budget, shared.response_ids, shared.access_log,
+                snapshots_, scratch_,      prompt_blocks_} {}
 
 Worker::~Worker() {
     stop();

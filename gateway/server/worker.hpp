@@ -30,6 +30,7 @@ struct SharedServices {
     ByteBudget& budget;
     openai::ResponseIds& response_ids;
     AccessLog* access_log;
+    std::uint64_t prompt_secret;  ///< PromptHashing::secret, the same for all workers
     std::function<void(const std::string&)> on_bug;  ///< an exception ended a session; any thread
 };
 
@@ -85,6 +86,7 @@ private:
     Published<Snapshot>::Reader snapshots_;
     ScratchPool scratch_;
     RequestStates request_states_;
+    routing::PromptBlocks prompt_blocks_;
     Services services_;
     std::unordered_map<Session*, std::unique_ptr<Held>> sessions_;
     bool draining_ = false;

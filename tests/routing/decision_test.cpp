@@ -122,9 +122,11 @@ TEST(Decision, ARuleWithoutBackendsIsAnError) {
     EXPECT_EQ(outcome(world.ask(chat("gpt-4"))), "unresolved_backend");
 }
 
+const Selection kAnyEndpoint;
+
 class SilentTicket final : public Ticket {
 public:
-    SilentTicket() : Ticket(WaitOrder{}, nullptr) {}
+    SilentTicket() : Ticket(WaitOrder{}, kAnyEndpoint) {}
     void wake() noexcept override {}
 };
 
@@ -222,16 +224,16 @@ TEST(PickEndpoint, LeasesFromTheDecidedPool) {
     pool->update({{"10.0.0.1", 8000, false, ""}, {"10.0.0.2", 8000, false, ""}});
     const auto decision = world.ask(chat("claude-3"));
     ASSERT_TRUE(decision);
-    auto first = pick_endpoint(*decision, world.view, world.random);
+    auto first = pick_endpoint(*decision, kAnyEndpoint, world.view, world.random);
     ASSERT_TRUE(first);
     EXPECT_EQ(pool->counts().in_flight, 1U);
-    auto second = pick_endpoint(*decision, world.view, world.random, first.get());
-    EXPECT_NE(second.get(), first.get());
-    first.release();
-    second.release();
+    auto second = pick_endpoint(*decision, {.avoid = first.lease.get()}, world.view, world.random);
+    EXPECT_NE(second.lease.get(), first.lease.get());
+    first.lease.release();
+    second.lease.release();
     EXPECT_EQ(pool->counts().in_flight, 0U);
     pool->set_draining(true);  // between the decision and the pick
-    EXPECT_FALSE(pick_endpoint(*decision, world.view, world.random));
+    EXPECT_FALSE(pick_endpoint(*decision, kAnyEndpoint, world.view, world.random));
 }
 
 TEST(PickEndpoint, LeavesSlotsToThoseWhoWaitAlready) {
@@ -241,17 +243,18 @@ TEST(PickEndpoint, LeavesSlotsToThoseWhoWaitAlready) {
     pool->update({{"10.0.0.1", 8000, false, ""}});
     pool->set_limits({1, {}, {}});
     const auto decision = world.ask(chat("claude-3"));
-    auto taken = pick_endpoint(*decision, world.view, world.random);
+    auto taken = pick_endpoint(*decision, kAnyEndpoint, world.view, world.random);
     ASSERT_TRUE(taken);
-    EXPECT_FALSE(pick_endpoint(*decision, world.view, world.random)) << "one slot, taken";
+    EXPECT_FALSE(pick_endpoint(*decision, kAnyEndpoint, world.view, world.random))
+        << "one slot, taken";
 
     const auto waiter = std::make_shared<SilentTicket>();
     ASSERT_EQ(pool->gate().enter(waiter), Gate::Entered::waiting);
     pool->set_limits({2, {}, {}});
-    EXPECT_FALSE(pick_endpoint(*decision, world.view, world.random))
+    EXPECT_FALSE(pick_endpoint(*decision, kAnyEndpoint, world.view, world.random))
         << "the new slot went to the one who waited";
     EXPECT_EQ(pool->gate().leave(*waiter).state, Ticket::State::granted);
-    taken.release();
+    taken.lease.release();
 }
 
 TEST(Decision, HoldsTheShareOfAnUnreadyVariantWhenTheModelSaysSo) {
@@ -270,15 +273,16 @@ TEST(Decision, ExplainsEveryStep) {
     Trace trace;
     const auto decision = world.ask(chat("m"), &trace);
     ASSERT_TRUE(decision);
-    auto lease = pick_endpoint(*decision, world.view, world.random, nullptr, &trace);
-    ASSERT_TRUE(lease);
+    const auto taken = pick_endpoint(*decision, kAnyEndpoint, world.view, world.random, &trace);
+    ASSERT_TRUE(taken);
+    const auto& url = taken.lease->url;
     const std::vector<std::string> expected = {
         "The header x-model-id names \"m\": model \"m\".",
         "The variants of model \"m\" apply.",
         "Weights: a 2, b 1, c 1. Variant a by ticket 0.",
         "Variant a has no ready endpoint; its share goes to c.",
-        "Endpoint " + lease->url + ": 0 in flight.",
-        "Endpoint " + lease->url + " is taken: the fewest in flight of two drawn at random.",
+        "Endpoint " + url + ": 0 in flight.",
+        "Endpoint " + url + " is taken: no other has room.",
     };
     EXPECT_EQ(trace.lines(), expected);
 }

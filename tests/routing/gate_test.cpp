@@ -19,9 +19,14 @@ EndpointAddress at(int last) {
 class CountingTicket final : public Ticket {
 public:
     explicit CountingTicket(const WaitOrder& order = {}, const EndpointState* avoid = nullptr)
-        : Ticket(order, avoid) {}
+        : Ticket(order, selection_) {
+        selection_.avoid = avoid;
+    }
     void wake() noexcept override { ++wakes; }
     std::atomic<int> wakes{0};
+
+private:
+    Selection selection_;
 };
 
 struct GateTest : testing::Test {
@@ -51,8 +56,8 @@ TEST_F(GateTest, HoldsUntilAnEndpointAppears) {
     EXPECT_EQ(first->wakes, 0) << "one slot wakes one";
     auto left = gate().leave(*second);
     EXPECT_EQ(left.state, Ticket::State::granted);
-    EXPECT_EQ(left.lease->url, "http://10.0.0.1:8000");
-    left.lease.release();
+    EXPECT_EQ(left.selected.lease->url, "http://10.0.0.1:8000");
+    left.selected.lease.release();
     EXPECT_EQ(first->wakes, 1);
     EXPECT_EQ(gate().leave(*first).state, Ticket::State::granted);
     EXPECT_FALSE(gate().crowded());
@@ -75,7 +80,9 @@ TEST_F(GateTest, PassesOnALeaseThatNobodyTook) {
     const auto second = enter();
     held.release();
     EXPECT_EQ(first->wakes, 1);
-    { const auto dropped = gate().leave(*first); }  // its client left in the meantime
+    {
+        const auto dropped = gate().leave(*first);
+    }  // its client left in the meantime
     EXPECT_EQ(second->wakes, 1);
     EXPECT_EQ(gate().leave(*second).state, Ticket::State::granted);
 }
@@ -112,8 +119,8 @@ TEST_F(GateTest, SendsEverybodyAwayWhenThePoolGoes) {
     const auto second = enter();
     pool.reset();
     EXPECT_EQ(second->wakes, 1);
-    EXPECT_EQ(granted.lease->gate->leave(*second).state, Ticket::State::closed);
-    granted.lease.release();
+    EXPECT_EQ(granted.selected.lease->gate->leave(*second).state, Ticket::State::closed);
+    granted.selected.lease.release();
 }
 
 TEST_F(GateTest, ReleasesHeldRequestsAtTheRateOfTheSlotsWithoutAHerd) {
@@ -129,7 +136,7 @@ TEST_F(GateTest, ReleasesHeldRequestsAtTheRateOfTheSlotsWithoutAHerd) {
     while (served < waiting.size()) {
         for (auto& ticket : waiting) {
             if (ticket->wakes.exchange(0) > 0) {
-                running.push_back(gate().leave(*ticket).lease);
+                running.push_back(gate().leave(*ticket).selected.lease);
                 ASSERT_TRUE(running.back());
                 ++served;
             }
@@ -165,7 +172,7 @@ TEST(GateThreads, LosesNoWakeUp) {
                             std::this_thread::yield();
                         }
                     }
-                    lease = pool->gate().leave(*ticket).lease;
+                    lease = pool->gate().leave(*ticket).selected.lease;
                 }
                 ASSERT_TRUE(lease);
                 ASSERT_LE(lease->in_flight, 2U);

@@ -64,9 +64,10 @@ TEST_F(PoolHealthTest, LetsItBackInSlotBySlot) {
 }
 
 TEST_F(PoolHealthTest, ServesWaitersWhenAnEndpointComesBack) {
+    static const Selection kAnyEndpoint;
     class Silent final : public Ticket {
     public:
-        Silent() : Ticket(WaitOrder{}, nullptr) {}
+        Silent() : Ticket(WaitOrder{}, kAnyEndpoint) {}
         void wake() noexcept override { woken = true; }
         bool woken = false;
     };
@@ -81,7 +82,7 @@ TEST_F(PoolHealthTest, ServesWaitersWhenAnEndpointComesBack) {
     EXPECT_EQ(pool->gate().enter(ticket), Gate::Entered::waiting);
     pool->checked(at(3).url(), CheckResult::of_status(200), kStart + 5s);
     EXPECT_TRUE(ticket->woken);
-    EXPECT_EQ(pool->gate().leave(*ticket).lease->url, at(3).url());
+    EXPECT_EQ(pool->gate().leave(*ticket).selected.lease->url, at(3).url());
 }
 
 TEST_F(PoolHealthTest, CountsNoDrainingEndpointAsOneThatIsLeft) {

@@ -134,8 +134,9 @@ public:
     ByteBudget budget{1 << 20};
     openai::ResponseIds response_ids;
     ScratchPool scratch;
-    Services services{loop,   clock,        upstreams, endpoints, registry.slot(0),
-                      budget, response_ids, nullptr,   reader,    scratch};
+    routing::PromptBlocks prompt_blocks{{}};
+    Services services{loop,         clock,   upstreams, endpoints, registry.slot(0), budget,
+                      response_ids, nullptr, reader,    scratch,   prompt_blocks};
 };
 
 /// One request as the session would hand it over.

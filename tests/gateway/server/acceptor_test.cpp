@@ -71,7 +71,7 @@ protected:
         for (std::size_t i = 0; i < 2; ++i) {
             workers.push_back(std::make_unique<Worker>(
                 i,
-                SharedServices{clock, world.published, world.budget, world.response_ids, nullptr,
+                SharedServices{clock, world.published, world.budget, world.response_ids, nullptr, 1,
                                [](const std::string& bug) { ADD_FAILURE() << bug; }},
                 registry.slot(i), 1));
             workers.back()->start();
