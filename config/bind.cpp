@@ -126,6 +126,7 @@ private:
             report_.error(node.place, path,
                           "The list needs at least " + std::to_string(field.min) + " item.");
         }
+        out.clear();
         for (std::size_t i = 0; i < node.items.size(); ++i) {
             const auto at = item_path(path, i);
             report_.remember(at, node.items[i].place);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "config/describe_models.hpp"
+#include "config/describe_rollouts.hpp"
 #include "config/describe_server.hpp"
 
 namespace millrace::config {
@@ -25,10 +26,12 @@ void describe(Visitor& visitor, Config& x) {
     visitor.field({.key = "authentication", .doc = "Who may call the data listener."},
                   x.authentication);
     visitor.field({.key = "trust", .doc = "Whose forwarding headers are believed."}, x.trust);
-    visitor.field({.key = "tenants",
-                   .doc = "What each tenant gets; keys map to tenants in the keys file."},
-                  x.tenants);
+    visitor.field(
+        {.key = "tenants", .doc = "What each tenant gets; keys map to tenants in the keys file."},
+        x.tenants);
     visitor.field({.key = "models", .doc = "The models that clients may name."}, x.models);
+    visitor.field({.key = "rollouts", .doc = "What is common to the rollouts of all models."},
+                  x.rollouts);
     visitor.field({.key = "backends",
                    .doc = "The pools of servers behind models and routes, by name. A backend is "
                           "the unit of counting and of the labels of metrics."},

@@ -2,6 +2,7 @@
 // Thread-safety: pure functions.
 #pragma once
 
+#include "config/describe_rollouts.hpp"
 #include "config/field.hpp"
 
 namespace millrace::config {
@@ -137,6 +138,12 @@ void describe(Visitor& visitor, Model& x) {
                    .required = true,
                    .min = 1},
                   x.variants);
+    visitor.field({.key = "rollout",
+                   .doc = "One of exactly two variants is a canary that watches itself: its share "
+                          "grows by steps while it is as good as the other and falls to nothing "
+                          "when it proves worse. The weights of the variants do not count then. It "
+                          "starts by itself unless there is a stored state."},
+                  x.rollout);
     visitor.field({.key = "sticky",
                    .doc = "What keeps one caller on one variant; at most one of these keys."},
                   x.sticky);

@@ -66,7 +66,7 @@ void describe(Visitor& visitor, Listeners& x) {
     visitor.field({.key = "metrics",
                    .doc = "Prometheus metrics, health probes and the metrics-api for KEDA."},
                   x.metrics);
-    visitor.field({.key = "admin", .doc = "Drain, undrain and explain."}, x.admin);
+    visitor.field({.key = "admin", .doc = "Drain, undrain, explain and rollouts."}, x.admin);
 }
 
 template <class Visitor>

@@ -18,6 +18,7 @@ enum class Kind : std::uint8_t {
     file,     ///< path of a file that is read; relative to the document
     glob,     ///< path or pattern of files that are read; relative to the document
     output,   ///< path of a file that is written, or `stdout` or `stderr`
+    folder,   ///< path of a folder that is written to; relative to the document
 };
 
 constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();

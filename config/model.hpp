@@ -178,12 +178,48 @@ struct Picker {
     bool operator==(const Picker&) const = default;
 };
 
+/// How much worse a canary's error rate may be, in permille of its requests (10 = one point).
+struct ErrorMargin {
+    std::uint32_t tolerated_permille = 2;
+    std::uint32_t harm_permille = 10;
+    bool operator==(const ErrorMargin&) const = default;
+};
+
+/// How much longer a canary's time may be, in percent.
+struct TimeMargin {
+    std::uint32_t tolerated_percent = 5;
+    std::uint32_t harm_percent = 20;  ///< 0 = the time is not watched
+    bool operator==(const TimeMargin&) const = default;
+};
+
+/// A canary whose share grows by steps and who is taken back when it proves worse (decision 0008).
+struct Rollout {
+    std::string canary;                                   ///< a variant; the other one is stable
+    std::vector<std::uint32_t> steps{1, 5, 20, 50, 100};  ///< percent, growing, the last is 100
+    std::uint32_t min_requests = 100;                     ///< of the canary, per step
+    Duration min_step_time = 5min;
+    Duration max_step_time = 24h;              ///< a step without verdict for this long is reported
+    std::uint32_t wrong_rollback_percent = 5;  ///< probability, over the whole rollout
+    std::uint32_t missed_harm_percent = 5;     ///< probability, per step
+    ErrorMargin errors;
+    TimeMargin first_token;
+    TimeMargin token_gap;
+    bool operator==(const Rollout&) const = default;
+};
+
+/// What is common to the rollouts of all models.
+struct Rollouts {
+    std::string state_directory;  ///< one file per model; empty = in memory only
+    bool operator==(const Rollouts&) const = default;
+};
+
 struct Model {
     std::string id;  ///< ^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$, no `..`
     std::vector<std::string> aliases;
     WorkloadClass workload_class = WorkloadClass::interactive;  ///< key `class`; label of metrics
     std::uint32_t priority = 100;  ///< band in the queue of the pool; higher goes first
     std::vector<Variant> variants;
+    std::optional<Rollout> rollout;  ///< instead of the variants' weights
     Sticky sticky;
     Picker picker;
     Unready unready = Unready::redraw;
@@ -355,6 +391,7 @@ struct Config {
     Trust trust;
     std::map<std::string, Tenant> tenants;
     std::vector<Model> models;
+    Rollouts rollouts;
     std::map<std::string, Backend> backends;
     Routes routes;
     Logging logging;

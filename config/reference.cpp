@@ -100,6 +100,7 @@ private:
                 case Kind::file: type = "file"; break;
                 case Kind::glob: type = "file or pattern"; break;
                 case Kind::output: type = "`stdout`, `stderr` or file"; break;
+                case Kind::folder: type = "folder"; break;
                 case Kind::natural:
                 case Kind::size: break;
             }
@@ -129,10 +130,22 @@ private:
         }
 
         template <class T>
-        Cell cell(const Field& field, const std::string& at, std::vector<T>&) {
+        Cell cell(const Field& field, const std::string& at, std::vector<T>& value) {
             T item{};
             const Field plain{.key = field.key, .doc = field.doc, .kind = field.kind};
-            return {"list of " + cell(plain, at + "[]", item).type, "empty"};
+            return {"list of " + cell(plain, at + "[]", item).type,
+                    value.empty() ? "empty" : items(value)};
+        }
+
+        template <class T>
+        static std::string items(const std::vector<T>& values) {
+            std::string text;
+            if constexpr (std::unsigned_integral<T>) {
+                for (const auto& value : values) {
+                    text += (text.empty() ? "" : ", ") + std::to_string(value);
+                }
+            }
+            return code("[" + text + "]");
         }
 
         template <class T>

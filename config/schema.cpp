@@ -111,12 +111,16 @@ struct Properties {
     }
 
     template <class T>
-    static Json schema_of(const Field& field, std::vector<T>&) {
+    static Json schema_of(const Field& field, std::vector<T>& value) {
         T item{};
         auto items = schema_of(Field{.key = field.key, .doc = field.doc, .kind = field.kind}, item);
         Json schema = {{"type", "array"}, {"items", std::move(items)}};
         if (field.min > 0) {
             schema["minItems"] = field.min;
+        }
+        if constexpr (std::unsigned_integral<T>) {
+            schema["items"].erase("default");
+            schema["default"] = value;
         }
         return schema;
     }

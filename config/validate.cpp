@@ -101,6 +101,7 @@ void validate_server(const Config& config, Report& report) {
 void validate(const Config& config, Report& report) {
     validate_server(config, report);
     validate_models(config, report);
+    validate_rollouts(config, report);
     validate_backends(config, report);
 }
 

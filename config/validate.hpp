@@ -20,6 +20,7 @@ void validate_use(const Config& config, const std::vector<HttpRoute>& routes, Re
 /// Parts of validate(), by section.
 void validate_server(const Config& config, Report& report);
 void validate_models(const Config& config, Report& report);
+void validate_rollouts(const Config& config, Report& report);
 void validate_backends(const Config& config, Report& report);
 
 }  // namespace millrace::config

@@ -47,6 +47,8 @@ enum class Series : std::uint8_t {
     retries_total,
     unbilled_tokens_total,
     endpoints,
+    rollout_weight_percent,
+    rollout_phase,
     // Connections and memory.
     connections,
     connections_total,
@@ -166,6 +168,13 @@ inline constexpr std::array<SeriesInfo, kSeriesCount> kSeries{{
      "Tokens that failed attempts are known to have produced; recorded, never billed."},
     {Series::endpoints, SeriesType::gauge, "millrace_endpoints", "endpoints", {"backend", "state"},
      "Endpoints of a backend by state (ready, draining, unhealthy, ejected, half_open)."},
+    {Series::rollout_weight_percent, SeriesType::gauge, "millrace_rollout_weight_percent",
+     "percent", {"model"},
+     "The share of a rollout's canary."},
+    {Series::rollout_phase, SeriesType::gauge, "millrace_rollout_phase",
+     "boolean", {"model", "phase"},
+     "1 for the phase that a rollout is in (waiting, running, paused, promoted, rolled_back, "
+     "aborted), else 0."},
     {Series::connections, SeriesType::gauge, "millrace_connections", "connections", {},
      "Open client connections."},
     {Series::connections_total, SeriesType::counter, "millrace_connections_total",

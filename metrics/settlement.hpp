@@ -91,7 +91,9 @@ struct RequestRecord {
     Duration duration{};
     std::optional<Duration> first_token;
     std::optional<Duration> queue_wait;
-    std::optional<Duration> overhead;  ///< the gateway's own time
+    std::optional<Duration> overhead;      ///< the gateway's own time
+    std::optional<Duration> content_time;  ///< of a stream: from its first content to its last
+    std::uint64_t content_events = 0;      ///< of a stream
 
     AttemptList attempts;
 };

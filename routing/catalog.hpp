@@ -27,6 +27,7 @@
 #include "routing/facts.hpp"
 #include "routing/httproute.hpp"
 #include "routing/retry.hpp"
+#include "routing/rollout_traffic.hpp"
 #include "routing/trace.hpp"
 
 namespace millrace::routing {
@@ -60,6 +61,7 @@ public:
 struct RoutingState {
     PoolDirectory pools;
     TicketDirectory tickets;
+    RolloutDirectory rollouts;
 };
 
 /// One variant of a rule.
@@ -79,7 +81,9 @@ struct Rule {
     std::vector<Target> targets;
     std::shared_ptr<TicketCounter> tickets;  ///< one per route rule or model
     WeightTable weights;                     ///< one entry per target
-    std::shared_ptr<RetryBudget> retries;    ///< retries in flight
+    /// Decides the shares instead of `weights`, if set; then the targets are those of RolloutArm.
+    std::shared_ptr<RolloutTraffic> rollout;
+    std::shared_ptr<RetryBudget> retries;  ///< retries in flight
     config::Sticky sticky;
     config::Unready unready = config::Unready::redraw;
     std::optional<Policy> policy;  ///< how an endpoint is chosen; empty = the less busy of two

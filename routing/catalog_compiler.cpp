@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "routing/catalog.hpp"
+#include "routing/rollout_settings.hpp"
 
 namespace millrace::routing {
 
@@ -219,7 +220,24 @@ private:
         }
     }
 
+    /// A rule between just the two variants of the model's rollout leaves the shares to it.
+    void take_rollout(Rule& rule) {
+        if (rule.model == nullptr || !rule.model->rollout || rule.targets.size() != 2) {
+            return;
+        }
+        const auto names = rollout_names(*rule.model);
+        auto& first = rule.targets[0];
+        auto& second = rule.targets[1];
+        if (first.variant == names.canary) {
+            std::swap(first, second);
+        }
+        if (first.variant == names.stable && second.variant == names.canary) {
+            rule.rollout = state_.rollouts.acquire(names, rule.model->rollout->steps.front());
+        }
+    }
+
     std::uint32_t add(Rule rule) {
+        take_rollout(rule);
         std::vector<Share> shares;
         for (auto& target : rule.targets) {
             const auto backend = config_.backends.find(target.backend_name);

@@ -21,8 +21,28 @@ std::string_view sticky_key(const Rule& rule, const RequestFacts& facts) {
     return field != nullptr ? field->value : std::string_view();
 }
 
+/// The shares in force; to be looked at once per request, because a rollout changes them.
+const WeightTable& weights_of(const Rule& rule) {
+    return rule.rollout != nullptr ? rule.rollout->weights() : rule.weights;
+}
+
+/// What the explanation says of a rollout's shares.
+void trace_rollout(const WeightTable& weights, Trace* trace) {
+    if (trace != nullptr) {
+        const auto canary = weights.weight(static_cast<std::size_t>(RolloutArm::canary));
+        trace->add(
+            {"A rollout decides the shares, the configured weights do not count: its canary "
+             "gets ",
+             std::to_string(100 * canary / weights.window()), " %."});
+    }
+}
+
 void trace_choice(const Rule& rule, std::size_t index, std::string_view how, Trace* trace) {
     if (trace == nullptr) {
+        return;
+    }
+    if (rule.rollout != nullptr) {
+        trace->add({"Variant ", rule.targets[index].variant, " by ", how, "."});
         return;
     }
     std::string shares;
@@ -33,42 +53,44 @@ void trace_choice(const Rule& rule, std::size_t index, std::string_view how, Tra
     trace->add({"Weights: ", shares, ". Variant ", rule.targets[index].variant, " by ", how, "."});
 }
 
-std::size_t choose(const Rule& rule, std::string_view key, Trace* trace) {
-    if (const auto only = rule.weights.only(); only < rule.targets.size()) {
+std::size_t choose(const Rule& rule, const WeightTable& weights, std::string_view key,
+                   Trace* trace) {
+    if (const auto only = weights.only(); only < rule.targets.size()) {
         trace_choice(rule, only, "being the only one with a weight", trace);
         return only;
     }
     if (!key.empty()) {
-        const auto index = rule.weights.pick_sticky(stable_hash(key));
+        const auto index = weights.pick_sticky(stable_hash(key));
         trace_choice(rule, index, "the hash of the sticky key", trace);
         return index;
     }
     const auto ticket = rule.tickets->next();
-    const auto index = rule.weights.pick(ticket);
+    const auto index = weights.pick(ticket);
     trace_choice(rule, index, trace != nullptr ? "ticket " + std::to_string(ticket) : std::string(),
                  trace);
     return index;
 }
 
-bool is_ready(const Rule& rule, std::size_t index, EndpointView& endpoints) {
+bool is_ready(const Rule& rule, const WeightTable& weights, std::size_t index,
+              EndpointView& endpoints) {
     const auto& target = rule.targets[index];
-    return rule.weights.weight(index) > 0 && target.pool != nullptr &&
+    return weights.weight(index) > 0 && target.pool != nullptr &&
            endpoints.of(*target.pool).ready();
 }
 
 /// A ready sibling for the share of a variant that is not: by affinity when sticky, else by weight.
-std::size_t redraw(const Rule& rule, std::string_view key, EndpointView& endpoints,
-                   Random& random) {
+std::size_t redraw(const Rule& rule, const WeightTable& weights, std::string_view key,
+                   EndpointView& endpoints, Random& random) {
     const auto hash = key.empty() ? 0 : stable_hash(key);
     std::size_t best = kNone;
     double best_affinity = 0;
     std::uint64_t seen = 0;
     for (std::size_t i = 0; i < rule.targets.size(); ++i) {
-        if (!is_ready(rule, i, endpoints)) {
+        if (!is_ready(rule, weights, i, endpoints)) {
             continue;
         }
         if (!key.empty()) {
-            const double affinity = rule.weights.affinity(i, hash);
+            const double affinity = weights.affinity(i, hash);
             if (affinity > best_affinity) {
                 best = i;
                 best_affinity = affinity;
@@ -77,8 +99,8 @@ std::size_t redraw(const Rule& rule, std::string_view key, EndpointView& endpoin
         }
         // Weighted reservoir of one: i replaces the earlier ones with probability weight / weights
         // seen.
-        seen += rule.weights.weight(i);
-        if (random() % seen < rule.weights.weight(i)) {
+        seen += weights.weight(i);
+        if (random() % seen < weights.weight(i)) {
             best = i;
         }
     }
@@ -125,11 +147,15 @@ Result<std::size_t> choose_variant(const Rule& rule, const RequestFacts& facts,
     if (rule.targets.empty()) {
         return std::unexpected(no_backend(rule));
     }
-    if (rule.weights.all_zero()) {
+    const auto& weights = weights_of(rule);
+    if (weights.all_zero()) {
         return std::unexpected(no_weight(rule));
     }
+    if (rule.rollout != nullptr) {
+        trace_rollout(weights, trace);
+    }
     const auto key = sticky_key(rule, facts);
-    auto index = choose(rule, key, trace);
+    const auto index = choose(rule, weights, key, trace);
     const auto& first = rule.targets[index];
     if (first.pool == nullptr) {
         return std::unexpected(unresolved(rule, first));
@@ -140,8 +166,9 @@ Result<std::size_t> choose_variant(const Rule& rule, const RequestFacts& facts,
     if (rule.unready == config::Unready::unavailable) {
         return std::unexpected(not_ready(rule, first));
     }
-    const auto sibling =
-        rule.unready == config::Unready::redraw ? redraw(rule, key, endpoints, random) : kNone;
+    const auto sibling = rule.unready == config::Unready::redraw
+                             ? redraw(rule, weights, key, endpoints, random)
+                             : kNone;
     if (trace != nullptr) {
         const bool moves = sibling != kNone;
         trace->add({"Variant ", first.variant, " has no ready endpoint; ",

@@ -123,7 +123,7 @@ std::optional<std::string> problem(const RolloutPolicy& policy) {
 }
 
 std::string RolloutNames::identity() const {
-    return "route " + route + ", " + stable + " to " + canary + " (" + revision + ')';
+    return "model " + model + ", " + stable + " to " + canary + " (" + revision + ')';
 }
 
 std::string_view to_string(RolloutCommand command) {

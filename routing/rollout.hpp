@@ -1,4 +1,4 @@
-// A canary that watches itself: the rollout of one route from its stable variant to its canary.
+// A canary that watches itself: the rollout of one model from its stable variant to its canary.
 //
 // The canary's share grows by steps. Each step is an experiment of its own on fresh evidence,
 // because load changes with the share: it ends with a step up once every measure has shown itself
@@ -77,7 +77,7 @@ std::optional<std::string> problem(const RolloutPolicy& policy);
 /// Who is rolled out. Another `revision` (what the canary runs: backend, served name) is another
 /// rollout.
 struct RolloutNames {
-    std::string route;
+    std::string model;
     std::string stable;
     std::string canary;
     std::string revision;
@@ -95,6 +95,7 @@ struct RolloutAction {
 /// What a person may order.
 enum class RolloutCommand : std::uint8_t { start, pause, resume, promote, abort };
 std::string_view to_string(RolloutCommand command);
+std::optional<RolloutCommand> rollout_command(std::string_view word);
 
 /// The evidence on one measure in the current step.
 struct Comparison {
@@ -125,6 +126,7 @@ public:
     /// Obeys, or says why not. `start` also begins again after a rollback or an abort.
     std::expected<void, std::string> command(RolloutCommand command);
 
+    const RolloutNames& names() const { return names_; }
     RolloutPhase phase() const { return state_.phase; }
     /// The canary's share in percent; the stable variant has the rest.
     std::uint32_t weight() const { return state_.weight; }

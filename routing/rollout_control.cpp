@@ -24,6 +24,16 @@ bool allowed(RolloutCommand command, Phase phase) {
 
 }  // namespace
 
+std::optional<RolloutCommand> rollout_command(std::string_view word) {
+    using enum RolloutCommand;
+    for (const auto command : {start, pause, resume, promote, abort}) {
+        if (word == to_string(command)) {
+            return command;
+        }
+    }
+    return std::nullopt;
+}
+
 std::expected<void, std::string> Rollout::command(RolloutCommand command) {
     if (!allowed(command, phase())) {
         return std::unexpected("cannot " + std::string(to_string(command)) + " a rollout that is " +
@@ -44,7 +54,7 @@ std::expected<void, std::string> Rollout::command(RolloutCommand command) {
 }
 
 std::string Rollout::explain() const {
-    std::string who = "canary " + names_.canary + " of route " + names_.route;
+    std::string who = "canary " + names_.canary + " of model " + names_.model;
     switch (phase()) {
         case Phase::waiting:
             return who + " waits to be started; " + names_.stable + " gets everything";

@@ -57,6 +57,24 @@ ControlResponse explain_answer(const ControlPlane& plane, const ControlRequest& 
                   : control_error(400, "bad_request", answer.error().detail);
 }
 
+/// POST /rollouts/{model}/{command}: an id may have slashes, a command has none.
+ControlResponse rollout_answer(const ControlPlane& plane, const ControlRequest& request) {
+    const auto slash = request.capture.rfind('/');
+    if (slash == std::string::npos) {
+        return control_error(404, "not_found",
+                             "Say which model and what to do: /rollouts/MODEL/pause, for example.");
+    }
+    auto answer =
+        plane.command_rollout(request.capture.substr(0, slash), request.capture.substr(slash + 1));
+    if (answer) {
+        return json(std::move(*answer));
+    }
+    const auto code = answer.error().code;
+    const bool unknown = code == Errc::model_not_found || code == Errc::path_not_found;
+    return unknown ? control_error(404, "not_found", answer.error().detail)
+                   : control_error(409, "conflict", answer.error().detail);
+}
+
 }  // namespace
 
 std::vector<ControlRoute> metrics_routes(ControlPlane functions) {
@@ -90,6 +108,10 @@ std::vector<ControlRoute> admin_routes(ControlPlane functions) {
         {"GET", "/status", [plane](const ControlRequest&) { return json(plane->status_json()); }},
         {"POST", "/explain",
          [plane](const ControlRequest& request) { return explain_answer(*plane, request); }},
+        {"GET", "/rollouts",
+         [plane](const ControlRequest&) { return json(plane->rollouts_json()); }},
+        {"POST", "/rollouts/{model}/{command}",
+         [plane](const ControlRequest& request) { return rollout_answer(*plane, request); }},
     };
 }
 

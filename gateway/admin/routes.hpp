@@ -2,7 +2,9 @@
 // the app provides.
 //
 // metrics: GET /metrics, /healthz, /readyz, /scaling/v1/models/{id}       (cluster-wide, no token)
-// admin:   POST /drain, /undrain (each also with ?backend=NAME&endpoint=URL), /explain; GET /status
+// admin:   POST /drain, /undrain (each also with ?backend=NAME&endpoint=URL), /explain; GET
+// /status;
+//          GET /rollouts; POST /rollouts/{model}/{start|pause|resume|promote|abort}
 // Thread-safety: the functions are called on the control thread only.
 #pragma once
 
@@ -39,6 +41,11 @@ struct ControlPlane {
     std::function<std::string()> status_json;
     /// Body of POST /explain → JSON; an error becomes a 400.
     std::function<Result<std::string>(const std::string& request)> explain;
+    std::function<std::string()> rollouts_json;
+    /// The report of the rollout after the command; model_not_found and path_not_found become a
+    /// 404, other errors a 409.
+    std::function<Result<std::string>(const std::string& model, const std::string& command)>
+        command_rollout;
 };
 
 std::vector<ControlRoute> metrics_routes(ControlPlane plane);

@@ -79,6 +79,9 @@ App::App(std::string config_file, const std::shared_ptr<const config::Loaded>& l
       worker_count_(count_workers(loaded->config.process)),
       // One slot per worker, then the acceptor's and the control thread's.
       registry_(worker_count_ + 2, {.version = MILLRACE_VERSION, .workers = worker_count_}),
+      routing_{.pools = {}, .tickets = {}, .rollouts = routing::RolloutDirectory(worker_count_)},
+      rollouts_(routing_.rollouts, registry_, clock_,
+                [](config::LogLevel level, const std::string& line) { log(level, line); }),
       builder_(routing_, registry_, clock_, own_namespace(sources_)),
       budget_(byte_budget(loaded->config.limits)),
       prompt_secret_(random_word()),
@@ -127,6 +130,7 @@ Result<void> App::start() {
     if (auto bound = bind(); !bound) {
         return bound;
     }
+    rollouts_.follow(loaded->config);
     health_checks_.follow(*snapshot);
     engine_metrics_.follow(*snapshot);
     snapshots_ = std::make_unique<Published<Snapshot>>(std::move(*snapshot));
@@ -200,6 +204,7 @@ int App::run() {
     await_signal();
     review_endpoints();
     control_.run();
+    rollouts_.save();
     return lifecycle_.exit_code() == 0 ? kExitClean : kExitDrainDeadline;
 }
 
@@ -272,6 +277,7 @@ void App::review_endpoints() {
     }
     health_checks_.advance();
     engine_metrics_.advance();
+    rollouts_.advance();
     reviewer_.expires_after(kReview);
     reviewer_.async_wait([this](boost::system::error_code error) {
         if (!error) {
@@ -332,6 +338,7 @@ void App::publish(std::shared_ptr<const Snapshot> snapshot) {
     set_log_level(config.logging.level);
     budget_.set_limit(byte_budget(config.limits));
     lifecycle_.set_limits(config.drain);
+    rollouts_.follow(config);
     health_checks_.follow(snapshot);
     engine_metrics_.follow(snapshot);
     snapshots_->publish(std::move(snapshot));

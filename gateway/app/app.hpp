@@ -23,6 +23,7 @@
 #include "gateway/app/discovery.hpp"
 #include "gateway/app/endpoint_rounds.hpp"
 #include "gateway/app/lifecycle.hpp"
+#include "gateway/app/rollouts.hpp"
 #include "gateway/app/snapshot_builder.hpp"
 #include "gateway/openai/response_ids.hpp"
 #include "gateway/server/acceptor.hpp"
@@ -80,6 +81,7 @@ private:
     const std::size_t worker_count_;
     metrics::Registry registry_;
     routing::RoutingState routing_;
+    Rollouts rollouts_;
     SnapshotBuilder builder_;
     ByteBudget budget_;
     openai::ResponseIds response_ids_;

@@ -124,6 +124,10 @@ ControlPlane App::control_plane() {
     };
     plane.status_json = [this] { return status_json(); };
     plane.explain = [this](const std::string& request) { return explain(request); };
+    plane.rollouts_json = [this] { return rollouts_.to_json(); };
+    plane.command_rollout = [this](const std::string& model, const std::string& command) {
+        return rollouts_.command(model, command);
+    };
     return plane;
 }
 

@@ -72,6 +72,14 @@ void begin_answer(RequestScope& scope, const Answer& answer) {
 class ContentClock {
 public:
     explicit ContentClock(RequestScope& scope) : scope_(scope) {}
+    ContentClock(const ContentClock&) = delete;
+    ContentClock& operator=(const ContentClock&) = delete;
+    ~ContentClock() {
+        if (seen_ > 0) {
+            scope_.record.content_time = last_ - first_;
+            scope_.record.content_events = seen_;
+        }
+    }
 
     void on_read(Answer& answer) {
         const auto& facts = answer.filter->facts();
@@ -80,6 +88,7 @@ public:
         }
         const Instant now = scope_.services.loop.recent();
         if (seen_ == 0) {
+            first_ = now;
             scope_.record.first_token = now - scope_.exchange.started;
             scope_.demand.first_content();
             note_first_token(scope_, answer);
@@ -94,6 +103,7 @@ public:
 private:
     RequestScope& scope_;
     std::uint64_t seen_ = 0;
+    Instant first_{};
     Instant last_{};
 };
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "gateway/pipeline/observe_rollout.hpp"
 #include "gateway/pipeline/request_id.hpp"
 
 namespace millrace::gateway {
@@ -33,6 +34,9 @@ RequestScope::~RequestScope() {
     }
     record.duration = services.loop.now() - exchange.started;
     metrics::settle(services.metrics, record);
+    if (rollout_ != nullptr) {
+        observe(*rollout_, arm_, services.worker, record);
+    }
     if (services.access_log != nullptr) {
         services.access_log->write(record, services.clock.wall());
     }
@@ -52,6 +56,9 @@ void RequestScope::admit(const routing::Decision& decision) {
         decision.rule->model_id.empty() ? routing::kUnknownModel : decision.model_id;
     record.variant_name = decision.target->variant;
     demand = metrics::DemandTicket(services.metrics, variant);
+    rollout_ = decision.rule->rollout.get();
+    arm_ = decision.target == &decision.rule->targets.front() ? routing::RolloutArm::stable
+                                                              : routing::RolloutArm::canary;
 }
 
 void RequestScope::fail(const Error& error) {

@@ -51,6 +51,8 @@ public:
 
 private:
     std::shared_ptr<const Snapshot> snapshot_;
+    routing::RolloutTraffic* rollout_ = nullptr;  // of the snapshot's rule; null = none
+    routing::RolloutArm arm_ = routing::RolloutArm::stable;
 };
 
 }  // namespace millrace::gateway

@@ -5,6 +5,7 @@
 // demand) are thread-safe.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -83,6 +84,7 @@ struct Services {
     Published<Snapshot>::Reader& snapshots;
     ScratchPool& scratch;
     routing::PromptBlocks& prompt_blocks;
+    std::size_t worker = 0;  ///< which of all workers
 };
 
 }  // namespace millrace::gateway

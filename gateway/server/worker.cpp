@@ -30,7 +30,7 @@ Worker::Worker(std::size_t index, const SharedServices& shared, metrics::Slot& s
       prompt_blocks_({.secret = shared.prompt_secret}),
       services_{loop_,      shared.clock,  upstreams_,          endpoints_,
                 slot_,      shared.budget, shared.response_ids, shared.access_log,
-                snapshots_, scratch_,      prompt_blocks_} {}
+                snapshots_, scratch_,      prompt_blocks_, index} {}
 
 Worker::~Worker() {
     stop();

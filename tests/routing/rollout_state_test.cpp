@@ -9,7 +9,7 @@
 namespace millrace::routing {
 namespace {
 
-constexpr std::string_view kIdentity = "route chat, stable to canary (v2)";
+constexpr std::string_view kIdentity = "model chat, stable to canary (v2)";
 
 RolloutState some_state() {
     RolloutState state{.phase = RolloutPhase::running,
@@ -52,8 +52,8 @@ TEST(RolloutState, IsRefusedWithAReason) {
     EXPECT_EQ(refusal(text.substr(0, text.size() / 2)), "the stored rollout is not JSON");
     EXPECT_EQ(refusal(replaced(text, "\"version\": 1", "\"version\": 2")),
               "the stored rollout has version 2, this release reads 1");
-    EXPECT_EQ(refusal(text, "route b"),
-              "the stored rollout is of route chat, stable to canary (v2), not of route b");
+    EXPECT_EQ(refusal(text, "model b"),
+              "the stored rollout is of model chat, stable to canary (v2), not of model b");
 }
 
 TEST(RolloutState, IsRefusedWithImpossibleValues) {

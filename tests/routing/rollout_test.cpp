@@ -70,7 +70,7 @@ TEST(Rollout, WaitsWithoutTrafficUntilItIsStarted) {
     EXPECT_EQ(arms.rollout.phase(), Phase::waiting);
     EXPECT_EQ(arms.rollout.weight(), 0U);
     EXPECT_EQ(arms.rollout.explain(),
-              "canary v2 of route chat waits to be started; v1 gets everything");
+              "canary v2 of model chat waits to be started; v1 gets everything");
     arms.begin();
     EXPECT_EQ(arms.rollout.phase(), Phase::running);
     EXPECT_EQ(arms.rollout.weight(), 1U);
@@ -90,7 +90,7 @@ TEST(Rollout, StepsUpOnEvidenceToPromotion) {
     EXPECT_EQ(action.weight, 100U);
     EXPECT_EQ(arms.rollout.phase(), Phase::promoted);
     EXPECT_EQ(arms.rollout.explain(),
-              "canary v2 of route chat is promoted: every measure was within its margin at 50 %, "
+              "canary v2 of model chat is promoted: every measure was within its margin at 50 %, "
               "after " +
                   std::to_string(arms.canary.requests) + " canary requests");
     EXPECT_EQ(arms.tick().kind, Kind::none);
@@ -108,7 +108,7 @@ TEST(Rollout, RollsBackAtOnceWhenTheCanaryFails) {
         action.reason,
         "at 1 % the canary's error rate 100 % against 0.884 % (n = 8 and 792), worse than the "
         "stable variant by more than the tolerated 0.2 points, after 8 canary requests");
-    EXPECT_EQ(arms.rollout.explain(), "canary v2 of route chat is rolled back: " + action.reason);
+    EXPECT_EQ(arms.rollout.explain(), "canary v2 of model chat is rolled back: " + action.reason);
 }
 
 TEST(Rollout, RollsBackASlowCanaryAndSaysHowSlow) {
@@ -185,7 +185,7 @@ TEST(Rollout, NeverStepsUpOnSilence) {
     EXPECT_EQ(arms.rollout.weight(), 1U);
     EXPECT_EQ(
         arms.rollout.explain(),
-        "canary v2 of route chat gets 1 % (step 1 of 5, 100 h), held: too little evidence for "
+        "canary v2 of model chat gets 1 % (step 1 of 5, 100 h), held: too little evidence for "
         "longer than 24 h: error rate 0 % against 0.993 % (n = 60 and 5940) is undecided; "
         "first token 147 ms against 147 ms (+0 %, n = 60 and 5940) is short of harm; token gap "
         "9.8 ms against 9.8 ms (+0 %, n = 60 and 5940) is short of harm");
@@ -282,7 +282,7 @@ TEST(Rollout, GivesNothingOrEverythingByHand) {
     arms.until_action();
     ASSERT_TRUE(arms.rollout.command(Command::promote));
     EXPECT_EQ(arms.rollout.weight(), 100U);
-    EXPECT_EQ(arms.rollout.explain(), "canary v2 of route chat is promoted: by hand");
+    EXPECT_EQ(arms.rollout.explain(), "canary v2 of model chat is promoted: by hand");
     ASSERT_TRUE(arms.rollout.command(Command::abort));
     EXPECT_EQ(arms.rollout.weight(), 0U);
     ASSERT_TRUE(arms.rollout.command(Command::start));
@@ -330,8 +330,8 @@ TEST(Rollout, StartsAnewFromWhatItCannotUse) {
     auto other = kNames;
     other.revision = "v3";
     expect_anew(Rollout::restore({}, other, text),
-                "the rollout starts anew: the stored rollout is of route chat, v1 to v2 (llama-v2 "
-                "as llama-ft2), not of route chat, v1 to v2 (v3)");
+                "the rollout starts anew: the stored rollout is of model chat, v1 to v2 (llama-v2 "
+                "as llama-ft2), not of model chat, v1 to v2 (v3)");
     RolloutPolicy policy;
     policy.steps = {2, 100};
     expect_anew(Rollout::restore(policy, kNames, text),

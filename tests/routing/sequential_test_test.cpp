@@ -6,7 +6,7 @@
 #include <cmath>
 #include <utility>
 
-#include "tests/routing/rollout_support.hpp"
+#include "bench/rollout/chance.hpp"
 
 namespace millrace::routing {
 namespace {
@@ -169,8 +169,8 @@ TEST(Means, ShowMoreTheLargerTheDifference) {
         Moments stable;
         Moments canary;
         for (int i = 0; i < 200; ++i) {
-            stable.add(0.7 * test::normal(random));
-            canary.add(difference + 0.7 * test::normal(random));
+            stable.add(0.7 * bench::normal(random));
+            canary.add(difference + 0.7 * bench::normal(random));
         }
         arms.add(stable, canary);
         const auto evidence = compare_means(arms, kRatio, 0.01);
@@ -200,11 +200,11 @@ int crossings(int ticks, Draw draw, Value value) {
 TEST(SequentialTest, IsSeldomWrongHoweverOftenRatesAreLookedAt) {
     const auto draw_at = [](double difference) {
         return [difference](Random& random, MatchedArms& arms) {
-            arms.add(errors(75, test::binomial(random, 75, 0.01)),
-                     errors(25, test::binomial(random, 25, 0.01 + difference)));
+            arms.add(errors(75, bench::binomial(random, 75, 0.01)),
+                     errors(25, bench::binomial(random, 25, 0.01 + difference)));
         };
     };
-    const int bound = test::binomial_bound(200, 0.05);
+    const int bound = bench::binomial_bound(200, 0.05);
     EXPECT_LE(crossings(80, draw_at(kRate.tolerated),
                         [](const auto& arms) { return compare_rates(arms, kRate).worse; }),
               bound);
@@ -219,13 +219,13 @@ TEST(SequentialTest, IsSeldomWrongHoweverOftenMeansAreLookedAt) {
             Moments stable;
             Moments canary;
             for (int i = 0; i < 25; ++i) {
-                stable.add(0.7 * test::normal(random));
-                canary.add(difference + 0.7 * test::normal(random));
+                stable.add(0.7 * bench::normal(random));
+                canary.add(difference + 0.7 * bench::normal(random));
             }
             arms.add(stable, canary);
         };
     };
-    const int bound = test::binomial_bound(200, 0.05);
+    const int bound = bench::binomial_bound(200, 0.05);
     EXPECT_LE(crossings(60, draw_at(kRatio.tolerated),
                         [](const auto& arms) { return compare_means(arms, kRatio, 0.01).worse; }),
               bound);

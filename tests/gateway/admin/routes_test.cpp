@@ -41,6 +41,16 @@ protected:
             .explain = [](const std::string& body) -> Result<std::string> {
                 return body == "{}" ? Result<std::string>(R"({"lines":[]})") : refused("Bad body.");
             },
+            .rollouts_json = [] { return std::string(R"({"rollouts":[]})"); },
+            .command_rollout = [this](const std::string& model,
+                                      const std::string& command) -> Result<std::string> {
+                calls.push_back(command + " " + model);
+                if (model != "org/llama") {
+                    return failure(Errc::model_not_found, Origin::policy, "No such rollout.");
+                }
+                return command == "pause" ? Result<std::string>(R"({"phase":"paused"})")
+                                          : refused("cannot resume a rollout that is running");
+            },
         };
     }
 
@@ -122,6 +132,21 @@ TEST_F(Routes, KeepTheTwoListenersApart) {
     }
     EXPECT_EQ(metrics("GET", "/status").status, 404U);
     EXPECT_EQ(admin("GET", "/metrics").status, 404U);
+}
+
+TEST_F(Routes, CommandRolloutsOfModelsWithSlashes) {
+    EXPECT_EQ(admin("GET", "/rollouts").body, R"({"rollouts":[]})");
+    const auto paused = admin("POST", "/rollouts/org/llama/pause");
+    EXPECT_EQ(paused.status, 200U);
+    EXPECT_EQ(paused.body, R"({"phase":"paused"})");
+    EXPECT_EQ(admin("POST", "/rollouts/org%2Fllama/pause").status, 200U);
+    EXPECT_THAT(calls, ElementsAre("pause org/llama", "pause org/llama"));
+    const auto wrong_order = admin("POST", "/rollouts/org/llama/resume");
+    EXPECT_EQ(wrong_order.status, 409U);
+    EXPECT_THAT(wrong_order.body, HasSubstr("cannot resume a rollout that is running"));
+    EXPECT_EQ(admin("POST", "/rollouts/other/pause").status, 404U);
+    EXPECT_EQ(admin("POST", "/rollouts/pause").status, 404U);
+    EXPECT_EQ(admin("GET", "/rollouts/org/llama/pause").status, 405U);
 }
 
 }  // namespace

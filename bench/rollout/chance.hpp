@@ -1,4 +1,4 @@
-// Chance for the tests of rollouts: seeded draws, and how far a count of rare events may stray.
+// Chance for simulated rollouts: seeded draws, and how far a count of rare events may stray.
 #pragma once
 
 #include <cmath>
@@ -7,7 +7,7 @@
 
 #include "config/base/random.hpp"
 
-namespace millrace::routing::test {
+namespace millrace::bench {
 
 /// Strictly between 0 and 1.
 inline double uniform(Random& random) {
@@ -45,4 +45,4 @@ inline int binomial_bound(int n, double p) {
     return k;
 }
 
-}  // namespace millrace::routing::test
+}  // namespace millrace::bench
