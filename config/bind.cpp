@@ -137,7 +137,7 @@ private:
     }
 
     template <class T>
-    void value(const YamlNode& node, const std::string& path, const Field&,
+    void value(const YamlNode& node, const std::string& path, const Field& field,
                std::map<std::string, T>& out) {
         if (!node.is_mapping()) {
             wrong(node, path, "a mapping of names to values");
@@ -146,7 +146,8 @@ private:
         for (const auto& entry : node.entries) {
             const auto at = child_path(path, entry.key);
             report_.remember(at, entry.place);
-            object(entry.value, at, out[entry.key]);
+            value(entry.value, at, Field{.key = field.key, .doc = field.doc, .kind = field.kind},
+                  out[entry.key]);
         }
     }
 
@@ -228,6 +229,16 @@ private:
                   "a duration such as `250ms`, `10s` or `1h30m`, " +
                       range_of(field, kOneDay, format_milliseconds),
                   digits && *digits > 0 && *digits < 100'000 ? "write `" + node.scalar + "s`" : "");
+            return;
+        }
+        out = *parsed;
+    }
+
+    void value(const YamlNode& node, const std::string& path, const Field&, Dollars& out) {
+        const auto parsed = node.is_scalar() ? parse_dollars(node.scalar) : std::nullopt;
+        if (!parsed) {
+            wrong(node, path, "dollars such as `3` or `0.15`",
+                  node.is_scalar() && node.scalar.starts_with('$') ? "leave the `$` out" : "");
             return;
         }
         out = *parsed;

@@ -26,9 +26,10 @@ void describe(Visitor& visitor, Config& x) {
     visitor.field({.key = "authentication", .doc = "Who may call the data listener."},
                   x.authentication);
     visitor.field({.key = "trust", .doc = "Whose forwarding headers are believed."}, x.trust);
-    visitor.field(
-        {.key = "tenants", .doc = "What each tenant gets; keys map to tenants in the keys file."},
-        x.tenants);
+    visitor.field({.key = "tenants",
+                   .doc = "What each tenant gets. Keys, certificates or a trusted proxy say who is "
+                          "which; everybody else is tenant `anonymous`."},
+                  x.tenants);
     visitor.field({.key = "models", .doc = "The models that clients may name."}, x.models);
     visitor.field({.key = "rollouts", .doc = "What is common to the rollouts of all models."},
                   x.rollouts);

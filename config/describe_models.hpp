@@ -2,12 +2,11 @@
 // Thread-safety: pure functions.
 #pragma once
 
+#include "config/describe_choice.hpp"
 #include "config/describe_rollouts.hpp"
 #include "config/field.hpp"
 
 namespace millrace::config {
-
-constexpr std::uint32_t kMaxWeight = 1'000'000;
 
 template <class Visitor>
 void describe(Visitor& visitor, UpstreamTimeouts& x) {
@@ -134,8 +133,8 @@ void describe(Visitor& visitor, Model& x) {
                    .max = 1'000},
                   x.priority);
     visitor.field({.key = "variants",
-                   .doc = "The versions that share the model's traffic by weight.",
-                   .required = true,
+                   .doc = "The versions that share the model's traffic by weight. A model has "
+                          "`variants`, `rules` or `auto`.",
                    .min = 1},
                   x.variants);
     visitor.field({.key = "rollout",
@@ -144,6 +143,16 @@ void describe(Visitor& visitor, Model& x) {
                           "when it proves worse. The weights of the variants do not count then. It "
                           "starts by itself unless there is a stored state."},
                   x.rollout);
+    visitor.field({.key = "rules",
+                   .doc = "Instead of variants: the first rule whose conditions hold names the "
+                          "model that serves the request; the last one has no conditions.",
+                   .min = 1},
+                  x.rules);
+    visitor.field({.key = "auto",
+                   .doc = "Instead of variants: the candidate that costs least by first token, "
+                          "price and failures, as measured over the last minutes."},
+                  x.automatic);
+    visitor.field({.key = "price", .doc = "What its tokens cost, for `auto`."}, x.price);
     visitor.field({.key = "sticky",
                    .doc = "What keeps one caller on one variant; at most one of these keys."},
                   x.sticky);

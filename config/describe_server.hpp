@@ -164,6 +164,17 @@ void describe(Visitor& visitor, Authentication& x) {
     visitor.field(
         {.key = "keys", .doc = "API keys; absent = everybody is let in, as tenant `anonymous`."},
         x.keys);
+    visitor.field({.key = "certificates",
+                   .doc = "Tenants of client certificates by their first URI name, else their "
+                          "first DNS name; such a caller needs no API key. Goes with "
+                          "`listeners.data.tls.client_certificates`."},
+                  x.certificates);
+    visitor.field({.key = "tenant_header",
+                   .doc = "The header in which a trusted proxy names the tenant, whatever key or "
+                          "certificate the proxy has; the proxy must set or remove it. Values that "
+                          "are no key of `tenants` are tenant `anonymous`; from others than "
+                          "`trust.proxies` the header counts for nothing."},
+                  x.tenant_header);
 }
 
 template <class Visitor>
@@ -179,6 +190,7 @@ void describe(Visitor& visitor, Tenant& x) {
                    .min = 1,
                    .max = 1'000},
                   x.weight);
+    visitor.field({.key = "tier", .doc = "A word that the rules of models may ask for."}, x.tier);
 }
 
 template <class Visitor>

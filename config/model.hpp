@@ -17,6 +17,7 @@
 
 #include "config/base/clock.hpp"
 #include "config/base/secret.hpp"
+#include "config/model_choice.hpp"
 
 namespace millrace::config {
 
@@ -218,8 +219,12 @@ struct Model {
     std::vector<std::string> aliases;
     WorkloadClass workload_class = WorkloadClass::interactive;  ///< key `class`; label of metrics
     std::uint32_t priority = 100;  ///< band in the queue of the pool; higher goes first
+    // Exactly one of the next three; one that chooses another model has no policy of its own.
     std::vector<Variant> variants;
     std::optional<Rollout> rollout;  ///< instead of the variants' weights
+    std::vector<ModelRule> rules;
+    std::optional<AutoModel> automatic;  ///< key `auto`
+    Price price;
     Sticky sticky;
     Picker picker;
     Unready unready = Unready::redraw;
@@ -344,6 +349,8 @@ struct Keys {
 struct Authentication {
     std::optional<Keys>
         keys;  ///< absent = everybody is let in, as tenant `anonymous`, and the start says so
+    std::map<std::string, std::string> certificates;  ///< SAN of a client certificate → tenant
+    std::string tenant_header;  ///< believed from trusted proxies only; empty = none
     bool operator==(const Authentication&) const = default;
 };
 
@@ -351,6 +358,7 @@ struct Authentication {
 struct Tenant {
     std::uint32_t priority = 0;  ///< instead of the model's; 0 = the model's
     std::uint32_t weight = 1;    ///< share of tokens among those who wait in one band
+    std::string tier;            ///< for the rules of models; empty = none
     bool operator==(const Tenant&) const = default;
 };
 

@@ -111,6 +111,10 @@ private:
             return {"address", code(format_address(value))};
         }
 
+        Cell cell(const Field&, const std::string&, Dollars& value) {
+            return {"dollars", code(format_dollars(value))};
+        }
+
         Cell cell(const Field&, const std::string&, Secret&) { return {"secret", ""}; }
 
         template <class E>

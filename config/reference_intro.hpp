@@ -32,6 +32,7 @@ backends:
 - A boolean is `true` or `false`. A number is written without quotes; a quoted scalar is always text.
 - A **duration** is `250ms`, `10s`, `5m` or `1h30m`; a bare number is an error, except `0`.
 - A **size** is a number of bytes or `64KiB`, `32MiB`, `2GiB`.
+- **Dollars** are written `3` or `0.15`, with at most six digits behind the point.
 - An **address** is `0.0.0.0:8080` or `[::1]:8080`. Listeners take IP addresses, not names.
 - A **file** is absolute or relative to the folder of the document. Certificates, keys and key tables must be readable
   when the document is loaded.
@@ -57,6 +58,52 @@ models:
 
 API keys of callers are lines `id tenant hmac-sha256-hex` of a file; the digest is HMAC-SHA-256 with the pepper over the
 whole key, so the file itself lets nobody in. The pepper is required with it.
+
+## Tenants
+
+A tenant is whom requests are counted for, shared out between and, by its `tier`, sent to models. In this order:
+
+1. what a proxy of `trust.proxies` says in `authentication.tenant_header`, if there is such a header. The proxy must set
+   or remove it in every request. Only keys of `tenants` can be named, once; anything else is tenant `anonymous`;
+2. the tenant of the API key. A key that comes must be valid, whatever else comes with it;
+3. the tenant that `authentication.certificates` gives to the client certificate, which then needs no key;
+4. `anonymous`, unless keys are configured: then the request is refused.
+
+A client may put its requests behind others with `x-millrace-priority: NUMBER`, a lower `priority` than its tenant's or
+model's; a higher one counts for nothing. Neither header reaches the backend.
+
+## Choosing a model
+
+A model with `rules` or `auto` instead of `variants` has no servers of its own: it chooses a model that has some, and
+the request then goes as if it had named that one, by HTTPRoutes too. Labels, priority, retries and the name that the
+backend is told are the chosen model's; the access log keeps the name that was asked for as `requested_model`.
+
+The first rule whose conditions all hold decides; the last has none. A range holds for `over < value <= up_to`. A
+request that lacks what a condition is about does not meet it; `null` counts as absent. Headers and body are whatever
+the client writes: what only some may have belongs under `tiers`.
+
+`auto` takes the candidate with the lowest `speed * first token / slowest + price * cost / dearest + health * failures`.
+First tokens are those of streams, from the request's arrival, faded over a minute; the cost is that of the estimated
+prompt and at most 256 completion tokens; failures are answers of 429 and 5xx, broken ones and waits in vain, as a part
+of all. `millrace explain` shows every term.
+
+```yaml
+authentication: {tenant_header: x-tenant}
+trust: {proxies: [10.0.0.0/8]}
+tenants: {search: {tier: gold}}
+models:
+  - id: assistant
+    rules:
+      - {name: long, when: {prompt_bytes: {over: 32KiB}}, targets: [{model: llama-3-70b}]}
+      - {name: paid, when: {tiers: [gold], tools: true}, targets: [{model: llama-3-70b}]}
+      - {name: rest, targets: [{model: llama-3-8b}]}
+  - {id: best, auto: {candidates: [llama-3-70b, llama-3-8b]}}
+  - {id: llama-3-70b, price: {prompt: 0.9, completion: 0.9}, variants: [{name: stable, backend: large}]}
+  - {id: llama-3-8b, price: {prompt: 0.2, completion: 0.2}, variants: [{name: stable, backend: small}]}
+backends:
+  large: {endpoints: {static: [http://127.0.0.1:8001]}}
+  small: {endpoints: {static: [http://127.0.0.1:8002]}}
+```
 
 ## Reload
 

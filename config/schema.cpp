@@ -15,6 +15,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kDurationPattern = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 constexpr const char* kSizePattern = "^[0-9]+(KiB|MiB|GiB)?$";
+constexpr const char* kDollarsPattern = "^[0-9]{1,6}(\\.[0-9]{1,6})?$";
 constexpr const char* kAddressPattern = "^(\\[[0-9A-Fa-f:.]+\\]|[^:\\[\\]]+):[0-9]{1,5}$";
 
 template <class T>
@@ -84,6 +85,13 @@ struct Properties {
             {"type", "string"}, {"pattern", kAddressPattern}, {"default", format_address(value)}};
     }
 
+    static Json schema_of(const Field&, Dollars& value) {
+        return {{"type", {"number", "string"}},
+                {"pattern", kDollarsPattern},
+                {"minimum", 0},
+                {"default", format_dollars(value)}};
+    }
+
     static Json schema_of(const Field&, Secret&) {
         return {{"type", "object"},
                 {"properties", {{"file", {{"type", "string"}}}, {"env", {{"type", "string"}}}}},
@@ -126,9 +134,10 @@ struct Properties {
     }
 
     template <class T>
-    static Json schema_of(const Field&, std::map<std::string, T>&) {
+    static Json schema_of(const Field& field, std::map<std::string, T>&) {
         T item{};
-        return {{"type", "object"}, {"additionalProperties", object_schema(item)}};
+        const Field plain{.key = field.key, .doc = field.doc, .kind = field.kind};
+        return {{"type", "object"}, {"additionalProperties", schema_of(plain, item)}};
     }
 
     template <class T>

@@ -103,6 +103,25 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
     return *amount * unit;
 }
 
+std::optional<Dollars> parse_dollars(std::string_view text) {
+    constexpr std::size_t kMostDigits = 6;
+    const auto point = text.find('.');
+    const auto whole = text.substr(0, point);
+    auto fraction = point == std::string_view::npos ? std::string() : std::string(text.substr(point + 1));
+    const auto amount = parse_count(whole);
+    if (!amount || whole.size() > kMostDigits || fraction.size() > kMostDigits ||
+        (point != std::string_view::npos && fraction.empty()) ||
+        !std::ranges::all_of(fraction, is_digit)) {
+        return std::nullopt;
+    }
+    std::uint64_t millionths = *amount;
+    fraction.resize(kMostDigits, '0');
+    for (const char digit : fraction) {
+        millionths = millionths * 10 + static_cast<std::uint64_t>(digit - '0');
+    }
+    return Dollars{millionths};
+}
+
 std::optional<Address> parse_address(std::string_view text) {
     const auto colon = text.rfind(':');
     if (colon == std::string_view::npos) {
@@ -157,6 +176,16 @@ std::string format_address(const Address& address) {
     const bool brackets = address.host.find(':') != std::string::npos;
     return (brackets ? "[" + address.host + "]" : address.host) + ":" +
            std::to_string(address.port);
+}
+
+std::string format_dollars(Dollars amount) {
+    constexpr std::uint64_t kOne = 1'000'000;
+    auto text = std::to_string(amount.millionths / kOne);
+    if (const auto rest = amount.millionths % kOne; rest > 0) {
+        const auto digits = std::to_string(kOne + rest).substr(1);
+        text += "." + digits.substr(0, digits.find_last_not_of('0') + 1);
+    }
+    return text;
 }
 
 std::string format_count(std::uint64_t value) {

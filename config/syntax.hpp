@@ -22,6 +22,8 @@ std::optional<Duration> parse_duration(std::string_view text);
 std::optional<std::uint64_t> parse_size(std::string_view text);
 /// Decimal digits only; no sign, no leading zeros.
 std::optional<std::uint64_t> parse_count(std::string_view text);
+/// `3`, `0.15`: at most six digits before and after the point.
+std::optional<Dollars> parse_dollars(std::string_view text);
 /// `host:port` or `[ipv6]:port`; the host is returned without brackets and is not checked further.
 std::optional<Address> parse_address(std::string_view text);
 
@@ -29,6 +31,7 @@ std::optional<Address> parse_address(std::string_view text);
 std::string format_duration(Duration value);
 std::string format_size(std::uint64_t bytes);
 std::string format_address(const Address& address);
+std::string format_dollars(Dollars amount);
 std::string format_count(std::uint64_t value);
 std::string format_milliseconds(std::uint64_t value);
 

@@ -74,6 +74,39 @@ void check_proxies(const Trust& trust, Report& report) {
     }
 }
 
+void check_certificates(const Config& config, Report& report) {
+    const std::string path = "authentication.certificates";
+    const auto& certificates = config.authentication.certificates;
+    for (const auto& [name, tenant] : certificates) {
+        if (const auto at = child_path(path, name); !report.failed(at) && !is_identifier(tenant)) {
+            report.error_at(at, in_ticks(tenant) + " is not a valid name for a tenant.");
+        }
+    }
+    const auto& tls = config.listeners.data.tls;
+    if (!certificates.empty() && !report.failed("listeners") &&
+        (!tls || tls->client_certificates == ClientCertificates::none)) {
+        report.error_at(path, "`certificates` does nothing while clients are not asked for one.",
+                        "set `listeners.data.tls.client_certificates`");
+    }
+}
+
+void check_tenant_header(const Config& config, Report& report) {
+    const std::string path = "authentication.tenant_header";
+    const auto& name = config.authentication.tenant_header;
+    if (name.empty() || report.failed(path)) {
+        return;
+    }
+    if (!is_token(name)) {
+        report.error_at(path, in_ticks(name) + " is not a header name.");
+    } else if (is_identity_header(name)) {
+        report.error_at(path, in_ticks(name) + " has a meaning already or is removed on the way "
+                                               "in; it cannot name a tenant.");
+    } else if (config.trust.proxies.empty() && !report.failed("trust")) {
+        report.error_at(path, "`tenant_header` does nothing while no proxy is trusted.",
+                        "set `trust.proxies`");
+    }
+}
+
 }  // namespace
 
 void validate_server(const Config& config, Report& report) {
@@ -90,6 +123,8 @@ void validate_server(const Config& config, Report& report) {
     }
     check_limits(config.limits, report);
     check_proxies(config.trust, report);
+    check_certificates(config, report);
+    check_tenant_header(config, report);
     if (!config.authentication.keys && !report.failed("authentication")) {
         report.warning_at(
             "authentication",

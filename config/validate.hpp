@@ -3,6 +3,8 @@
 // each path was written. Thread-safety: free functions without state.
 #pragma once
 
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/report.hpp"
@@ -21,6 +23,12 @@ void validate_use(const Config& config, const std::vector<HttpRoute>& routes, Re
 void validate_server(const Config& config, Report& report);
 void validate_models(const Config& config, Report& report);
 void validate_rollouts(const Config& config, Report& report);
+/// One model: exactly one of variants, rules and auto, and that what it may choose exists.
+void validate_choice(const Config& config, const Model& model, const std::string& path,
+                     Report& report);
 void validate_backends(const Config& config, Report& report);
+
+/// Names that say who somebody is, or that are removed from what clients send; any case.
+bool is_identity_header(std::string_view name);
 
 }  // namespace millrace::config

@@ -22,18 +22,6 @@ void check_name(const std::string& path, const std::string& name, Report& report
     }
 }
 
-/// Names that say who somebody is, or that are removed from what clients send.
-bool is_identity_header(std::string_view name) {
-    static constexpr std::string_view kIdentity[] = {
-        "authorization",   "proxy-authorization", "x-api-key",
-        "cookie",          "x-model-id",          "x-forwarded-client-cert",
-        "x-forwarded-for", "forwarded",           "x-gateway-destination-endpoint"};
-    std::string lower(name);
-    std::ranges::transform(lower, lower.begin(), to_lower);
-    return lower.starts_with("x-millrace-") ||
-           std::ranges::find(kIdentity, lower) != std::end(kIdentity);
-}
-
 class ModelCheck {
 public:
     ModelCheck(const Config& config, Report& report)
@@ -53,6 +41,7 @@ public:
         sticky(model.sticky, child_path(path, "sticky"));
         picker(model.picker, child_path(path, "picker"));
         variants(model, child_path(path, "variants"));
+        validate_choice(config_, model, path, report_);
     }
 
 private:
@@ -147,6 +136,17 @@ private:
 
 }  // namespace
 
+bool is_identity_header(std::string_view name) {
+    static constexpr std::string_view kIdentity[] = {
+        "authorization",   "proxy-authorization", "x-api-key",
+        "cookie",          "x-model-id",          "x-forwarded-client-cert",
+        "x-forwarded-for", "forwarded",           "x-gateway-destination-endpoint"};
+    std::string lower(name);
+    std::ranges::transform(lower, lower.begin(), to_lower);
+    return lower.starts_with("x-millrace-") ||
+           std::ranges::find(kIdentity, lower) != std::end(kIdentity);
+}
+
 void validate_models(const Config& config, Report& report) {
     ModelCheck check(config, report);
     for (std::size_t i = 0; i < config.models.size(); ++i) {
@@ -154,9 +154,36 @@ void validate_models(const Config& config, Report& report) {
     }
 }
 
+namespace {
+
+/// Some match of a route wants exactly this model, by id or alias.
+bool is_named_by(const std::vector<HttpRoute>& routes, const Model& model) {
+    const auto is_model = [&](const NameValueMatch& header) {
+        return equals_ignoring_case(header.name, "x-model-id") &&
+               (header.value == model.id ||
+                std::ranges::find(model.aliases, header.value) != model.aliases.end());
+    };
+    return std::ranges::any_of(routes, [&](const HttpRoute& route) {
+        return std::ranges::any_of(route.rules, [&](const HttpRouteRule& rule) {
+            return std::ranges::any_of(rule.matches, [&](const HttpRouteMatch& match) {
+                return std::ranges::any_of(match.headers, is_model);
+            });
+        });
+    });
+}
+
+}  // namespace
+
 void validate_use(const Config& config, const std::vector<HttpRoute>& routes, Report& report) {
     if (config.models.empty() && routes.empty()) {
         report.warning_at("models", "There are no models and no routes: nothing is served.");
+    }
+    for (const auto& model : config.models) {
+        if (model.variants.empty() && is_named_by(routes, model)) {
+            report.warning_at("models", "A route names the model " + in_ticks(model.id) +
+                                            ", which chooses another one: routes are looked up "
+                                            "by the model that it chooses.");
+        }
     }
     std::set<std::string_view> used;
     for (const auto& model : config.models) {

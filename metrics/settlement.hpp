@@ -67,6 +67,7 @@ struct RequestRecord {
     TenantId tenant;
     InlineText<64> request_id;
     InlineText<128> model_name;
+    InlineText<128> requested_model;  ///< the model that chose model_name; else empty
     InlineText<64> variant_name;
     InlineText<64> tenant_name;
     InlineText<64> key_id;

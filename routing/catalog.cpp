@@ -19,14 +19,14 @@ const Catalog::Name* Catalog::find_name(std::string_view name) const {
     return found == names_.end() ? nullptr : &found->second;
 }
 
-Result<Catalog::Chosen> Catalog::choose_name(const RequestFacts& facts, Trace* trace) const {
+Result<Catalog::Asked> Catalog::asked(const RequestFacts& facts, Trace* trace) const {
     const auto header = facts.header_model;
     const auto body = facts.body_model.value_or(std::string_view());
     const auto given = header.empty() ? body : header;
     if (given.empty()) {
-        return Chosen{};
+        return Asked{};
     }
-    const Chosen chosen{given, find_name(given)};
+    const Asked chosen{given, find_name(given)};
     if (!header.empty() && !body.empty() && header != body) {
         const auto* other = find_name(body);
         const bool differ =
@@ -62,25 +62,25 @@ const Rule* Catalog::bound_rule(std::uint32_t rule_id, std::uint32_t model) cons
     return &rules_[found->second];
 }
 
-Error Catalog::not_found(const RequestFacts& facts, const Chosen& chosen) const {
+Error Catalog::not_found(const RequestFacts& facts, const Asked& asked) const {
     const auto request = std::string(facts.method) + " " + std::string(facts.path);
     if (!facts.api_path) {
         return {Errc::path_not_found, Origin::downstream,
                 request + " is not part of the API and no route lists it."};
     }
-    if (chosen.given.empty()) {
+    if (asked.given.empty()) {
         return {Errc::model_missing, Origin::downstream,
                 facts.json_body ? "The JSON body has no `model` and there is no x-model-id header; "
                                   "name a model in one of them."
                                 : "The request names no model; send an x-model-id header."};
     }
-    if (chosen.name == nullptr) {
+    if (asked.name == nullptr) {
         return {Errc::model_not_found, Origin::downstream,
-                "The model " + quoted(chosen.given) +
+                "The model " + quoted(asked.given) +
                     " does not exist; GET /v1/models lists those that do."};
     }
     return {Errc::path_not_found, Origin::downstream,
-            "The model " + quoted(chosen.given) +
+            "The model " + quoted(asked.given) +
                 " is served by routes only, and none of them takes " + request + "."};
 }
 
@@ -120,13 +120,27 @@ Resolution Catalog::matched(const RequestFacts& facts, const Name* name, std::st
     return {bound_rule(match->rule_id, name != nullptr ? name->model : kNoModel), match, id};
 }
 
-Result<Resolution> Catalog::find(const RequestFacts& facts, Trace* trace) const {
-    auto chosen = choose_name(facts, trace);
-    if (!chosen) {
-        return std::unexpected(std::move(chosen.error()));
+const ModelChooser* Catalog::chooser_of(const Asked& asked) const {
+    return asked.name == nullptr || asked.name->chooser == kNoChooser
+               ? nullptr
+               : &choosers_[asked.name->chooser];
+}
+
+const ModelChooser* Catalog::chooser_of(const RequestFacts& facts) const {
+    if (choosers_.empty()) {
+        return nullptr;
     }
-    const auto* name = chosen->name;
-    const auto id = name != nullptr ? name->id : chosen->given;
+    const auto name = asked(facts);
+    return name ? chooser_of(*name) : nullptr;
+}
+
+Result<Resolution> Catalog::find(const RequestFacts& facts, const Asked& asked,
+                                 Trace* trace) const {
+    const auto* name = asked.name;
+    if (chooser_of(asked) != nullptr) {
+        return std::unexpected(not_found(facts, asked));
+    }
+    const auto id = name != nullptr ? name->id : asked.given;
     if (const auto resolution = matched(facts, name, id, trace); resolution.rule != nullptr) {
         return resolution;
     }
@@ -136,7 +150,12 @@ Result<Resolution> Catalog::find(const RequestFacts& facts, Trace* trace) const 
         }
         return Resolution{&rules_[name->own_rule], nullptr, id};
     }
-    return std::unexpected(not_found(facts, *chosen));
+    return std::unexpected(not_found(facts, asked));
+}
+
+Result<Resolution> Catalog::find(const RequestFacts& facts, Trace* trace) const {
+    const auto name = asked(facts, trace);
+    return name ? find(facts, *name, trace) : std::unexpected(name.error());
 }
 
 }  // namespace millrace::routing

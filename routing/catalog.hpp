@@ -5,7 +5,9 @@
 // weights, the model gives policy (and the served_name of a variant with the same backend). An
 // alias counts as its own name and as its model's id. A name is known when it is a model, an alias
 // or an exact x-model-id of a route; a route that wants no model may still take an unknown name,
-// because the operator said so. Rules are compiled per (route rule, model), so that metric ids are
+// because the operator said so. A name may also stand for a model that chooses another one
+// (routing/model_chooser); then the chosen model is looked up as if the request had named it, routes
+// included. Rules are compiled per (route rule, model), so that metric ids are
 // resolved at publish and never on the data path.
 // Thread-safety: immutable after compile(); shared as shared_ptr<const Catalog>. Views in results
 // live as long as it.
@@ -26,6 +28,7 @@
 #include "routing/endpoints.hpp"
 #include "routing/facts.hpp"
 #include "routing/httproute.hpp"
+#include "routing/model_chooser.hpp"
 #include "routing/retry.hpp"
 #include "routing/rollout_traffic.hpp"
 #include "routing/trace.hpp"
@@ -62,6 +65,7 @@ struct RoutingState {
     PoolDirectory pools;
     TicketDirectory tickets;
     RolloutDirectory rollouts;
+    ModelMeasures measures;
 };
 
 /// One variant of a rule.
@@ -84,6 +88,7 @@ struct Rule {
     /// Decides the shares instead of `weights`, if set; then the targets are those of RolloutArm.
     std::shared_ptr<RolloutTraffic> rollout;
     std::shared_ptr<RetryBudget> retries;  ///< retries in flight
+    std::shared_ptr<ModelMeasure> measure;   ///< null unless an `auto` model may choose the model
     config::Sticky sticky;
     config::Unready unready = config::Unready::redraw;
     std::optional<Policy> policy;  ///< how an endpoint is chosen; empty = the less busy of two
@@ -110,11 +115,49 @@ struct KnownModel {
 };
 
 class Catalog {
+    static constexpr std::uint32_t kNoModel = 0xffff'ffff;
+    static constexpr std::uint32_t kNoRule = 0xffff'ffff;
+    static constexpr std::uint32_t kNoEntry = 0xffff'ffff;
+    static constexpr std::uint32_t kNoChooser = 0xffff'ffff;
+
+    /// A name clients may use.
+    struct Name {
+        std::uint32_t model = 0;                              // index into models_
+        const HttpRouteTable::Candidates* by_name = nullptr;  // routes wanting this very name
+        const HttpRouteTable::Candidates* by_id = nullptr;    // routes wanting the id, if different
+        std::string_view id;                                  // of the model
+        std::uint32_t own_rule = kNoRule;                     // the model's variants
+        std::uint32_t chooser = kNoChooser;                   // index into choosers_
+        // The best of both lists and its rule, so that the usual request touches neither list.
+        std::uint32_t first_entry = kNoEntry;
+        std::uint32_t first_rule = kNoRule;
+    };
+
 public:
     static std::shared_ptr<const Catalog> compile(std::shared_ptr<const config::Loaded> loaded,
                                                   RoutingState& state, MetricInterner& metrics);
 
-    /// Errors: model_missing, model_mismatch, model_not_found, path_not_found.
+    /// The name that counts, after header, body and conflict rules.
+    struct Asked {
+        std::string_view given;      ///< empty = none
+        const Name* name = nullptr;  ///< null = not known
+    };
+
+    /// Error: model_mismatch.
+    Result<Asked> asked(const RequestFacts& facts, Trace* trace = nullptr) const;
+    /// What chooses the model instead of the one that was asked for; null = nothing does.
+    const ModelChooser* chooser_of(const Asked& asked) const;
+    /// The same for a request; null when its names contradict each other, too. Cheap when no model
+    /// chooses another.
+    const ModelChooser* chooser_of(const RequestFacts& facts) const;
+    /// As if `model` had been asked for.
+    Asked as_asked(std::string_view model) const { return {model, find_name(model)}; }
+
+    /// Errors: model_missing, model_not_found, path_not_found; for a model that chooses another one
+    /// the last.
+    Result<Resolution> find(const RequestFacts& facts, const Asked& asked,
+                            Trace* trace = nullptr) const;
+    /// Both steps for a model that is not chosen.
     Result<Resolution> find(const RequestFacts& facts, Trace* trace = nullptr) const;
 
     /// Is this a model, an alias or an exact x-model-id of a route?
@@ -128,35 +171,13 @@ public:
 private:
     friend class CatalogCompiler;
 
-    static constexpr std::uint32_t kNoModel = 0xffff'ffff;
-    static constexpr std::uint32_t kNoRule = 0xffff'ffff;
-    static constexpr std::uint32_t kNoEntry = 0xffff'ffff;
-
-    /// A name clients may use.
-    struct Name {
-        std::uint32_t model = 0;                              // index into models_
-        const HttpRouteTable::Candidates* by_name = nullptr;  // routes wanting this very name
-        const HttpRouteTable::Candidates* by_id = nullptr;    // routes wanting the id, if different
-        std::string_view id;                                  // of the model
-        std::uint32_t own_rule = kNoRule;                     // the model's variants
-        // The best of both lists and its rule, so that the usual request touches neither list.
-        std::uint32_t first_entry = kNoEntry;
-        std::uint32_t first_rule = kNoRule;
-    };
-    /// The name that counts, after header, body and conflict rules.
-    struct Chosen {
-        std::string_view given;
-        const Name* name = nullptr;  // null = not known
-    };
-
     Catalog() = default;
     const Name* find_name(std::string_view name) const;
-    Result<Chosen> choose_name(const RequestFacts& facts, Trace* trace) const;
     const Rule* bound_rule(std::uint32_t rule_id, std::uint32_t model) const;
     Resolution first_match(const RequestFacts& facts, const Name* name) const;
     Resolution matched(const RequestFacts& facts, const Name* name, std::string_view id,
                        Trace* trace) const;
-    Error not_found(const RequestFacts& facts, const Chosen& chosen) const;
+    Error not_found(const RequestFacts& facts, const Asked& asked) const;
 
     std::shared_ptr<const config::Loaded> loaded_;
     HttpRouteTable routes_;
@@ -165,6 +186,7 @@ private:
     /// Index into rules_ by model index, one map per rule of the manifests.
     std::vector<std::vector<std::pair<std::uint32_t, std::uint32_t>>> bindings_;
     std::vector<Rule> rules_;
+    std::vector<ModelChooser> choosers_;
 };
 
 }  // namespace millrace::routing

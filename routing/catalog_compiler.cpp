@@ -1,10 +1,12 @@
-// Catalog::compile: names first, then the rules of `models`, then the rules of routes joined with
+// Catalog::compile: names first, then the rules of `models` and what chooses among them, then the rules of routes joined with
 // models.
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
 
+#include "config/base/assert.hpp"
 #include "routing/catalog.hpp"
 #include "routing/rollout_settings.hpp"
 
@@ -19,7 +21,9 @@ public:
         catalog_.routes_ = HttpRouteTable(catalog_.loaded_->routes);
         collect_models();
         collect_names();
+        collect_candidates();
         compile_models();
+        compile_choosers();
         bind_routes();
         find_shortcuts();
     }
@@ -47,11 +51,14 @@ private:
         for (std::uint32_t i = 0; i < catalog_.models_.size(); ++i) {
             const auto& known = catalog_.models_[i];
             const auto* by_id = routes.candidates(known.id);
-            catalog_.names_.emplace(known.id, Name{i, by_id, nullptr, known.id});
+            catalog_.names_.emplace(known.id,
+                                    Name{.model = i, .by_name = by_id, .id = known.id});
             if (known.model != nullptr) {
                 for (const auto& alias : known.model->aliases) {
-                    catalog_.names_.emplace(alias,
-                                            Name{i, routes.candidates(alias), by_id, known.id});
+                    catalog_.names_.emplace(alias, Name{.model = i,
+                                                        .by_name = routes.candidates(alias),
+                                                        .by_id = by_id,
+                                                        .id = known.id});
                 }
             }
         }
@@ -76,11 +83,86 @@ private:
             rule.tickets = state_.tickets.acquire("model " + known.id);
             rule.retries = std::make_shared<RetryBudget>();
             const auto own = add(std::move(rule));
-            catalog_.names_.find(known.id)->second.own_rule = own;
-            for (const auto& alias : known.model->aliases) {
-                catalog_.names_.find(alias)->second.own_rule = own;
+            for_names(known, [own](Name& name) { name.own_rule = own; });
+        }
+    }
+
+    template <class Set>
+    void for_names(const KnownModel& known, const Set& set) {
+        set(catalog_.names_.find(known.id)->second);
+        for (const auto& alias : known.model->aliases) {
+            set(catalog_.names_.find(alias)->second);
+        }
+    }
+
+    static bool chooses(const KnownModel& known) {
+        return known.model != nullptr && (!known.model->rules.empty() || known.model->automatic);
+    }
+
+    /// Only these are measured.
+    void collect_candidates() {
+        for (const auto& model : config_.models) {
+            if (model.automatic) {
+                for (const auto& candidate : model.automatic->candidates) {
+                    measures_.emplace(candidate, state_.measures.acquire(candidate));
+                }
             }
         }
+    }
+
+    /// The models with variants are compiled already.
+    void compile_choosers() {
+        for (const auto& known : catalog_.models_) {
+            if (!chooses(known)) {
+                continue;
+            }
+            ModelChooser chooser;
+            chooser.model_id = known.id;
+            std::string usual;
+            if (known.model->automatic) {
+                take_candidates(*known.model->automatic, chooser);
+                usual = known.model->automatic->candidates.front();
+            } else {
+                auto rules =
+                    RuleSet::compile(model_rules(known.model->rules), known.id, state_.tickets);
+                MILLRACE_ASSERT(rules);  // validated
+                chooser.rules = std::move(*rules);
+                usual = known.model->rules.back().targets.back().model;
+            }
+            if (const auto pools = pools_of(usual); !pools.empty()) {
+                chooser.usual_pool = pools.front();
+            }
+            const auto index = static_cast<std::uint32_t>(catalog_.choosers_.size());
+            catalog_.choosers_.push_back(std::move(chooser));
+            for_names(known, [index](Name& name) { name.chooser = index; });
+        }
+    }
+
+    void take_candidates(const config::AutoModel& automatic, ModelChooser& chooser) {
+        chooser.policy = {static_cast<double>(automatic.speed),
+                          static_cast<double>(automatic.price),
+                          static_cast<double>(automatic.health), automatic.explore_percent / 100.0};
+        for (const auto& id : automatic.candidates) {
+            const auto model = std::ranges::find(config_.models, id, &config::Model::id);
+            MILLRACE_ASSERT(model != config_.models.end());  // validated
+            chooser.candidates.push_back({id, model->price, pools_of(id), measures_.at(id)});
+        }
+    }
+
+    /// Of the variants with a weight, each once.
+    std::vector<std::shared_ptr<Pool>> pools_of(const std::string& id) {
+        std::vector<std::shared_ptr<Pool>> pools;
+        const auto name = catalog_.names_.find(id);
+        if (name == catalog_.names_.end() || name->second.own_rule == Catalog::kNoRule) {
+            return pools;
+        }
+        for (const auto& target : catalog_.rules_[name->second.own_rule].targets) {
+            if (target.weight > 0 && target.pool != nullptr &&
+                std::ranges::find(pools, target.pool) == pools.end()) {
+                pools.push_back(target.pool);
+            }
+        }
+        return pools;
     }
 
     /// One rule per (route rule, model it can be asked for); rules without an exact x-model-id can
@@ -100,7 +182,9 @@ private:
         }
         for (std::size_t id = 0; id < sources.size(); ++id) {
             for (const auto model : named[id]) {
-                bind(sources[id], id, model);
+                if (!chooses(catalog_.models_[model])) {
+                    bind(sources[id], id, model);
+                }
             }
         }
         for (std::size_t id = 0; id < sources.size(); ++id) {
@@ -133,7 +217,7 @@ private:
     void bind_the_rest(const Source& source, std::size_t id, const std::set<std::uint32_t>& done) {
         bind(source, id, Catalog::kNoModel);
         for (std::uint32_t model = 0; model < catalog_.models_.size(); ++model) {
-            if (!done.contains(model)) {
+            if (!done.contains(model) && !chooses(catalog_.models_[model])) {
                 bind(source, id, model);
             }
         }
@@ -170,9 +254,12 @@ private:
         return rule;
     }
 
-    static void take_policy(Rule& rule, const KnownModel& known) {
+    void take_policy(Rule& rule, const KnownModel& known) {
         rule.model_id = known.id;
         rule.model = known.model;
+        if (const auto measure = measures_.find(known.id); measure != measures_.end()) {
+            rule.measure = measure->second;
+        }
         if (known.model != nullptr) {
             rule.sticky = known.model->sticky;
             rule.unready = known.model->unready;
@@ -271,6 +358,9 @@ private:
 
     void find_shortcuts() {
         for (auto& [text, name] : catalog_.names_) {
+            if (name.chooser != Catalog::kNoChooser) {
+                continue;  // looked up by the model that it chooses
+            }
             for (const auto* list : {name.by_name, name.by_id}) {
                 if (list != nullptr && list->front() < name.first_entry) {
                     name.first_entry = list->front();
@@ -288,6 +378,7 @@ private:
     const config::Config& config_;
     RoutingState& state_;
     MetricInterner& metrics_;
+    std::map<std::string, std::shared_ptr<ModelMeasure>, std::less<>> measures_;
 };
 
 std::shared_ptr<const Catalog> Catalog::compile(std::shared_ptr<const config::Loaded> loaded,

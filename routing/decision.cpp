@@ -182,7 +182,19 @@ Result<std::size_t> choose_variant(const Rule& rule, const RequestFacts& facts,
 
 Result<Decision> decide(const RequestFacts& facts, const Catalog& catalog, EndpointView& endpoints,
                         Random& random, Trace* trace) {
-    auto resolution = catalog.find(facts, trace);
+    auto asked = catalog.asked(facts, trace);
+    if (!asked) {
+        return std::unexpected(std::move(asked.error()));
+    }
+    const auto* chooser = catalog.chooser_of(*asked);
+    if (chooser != nullptr) {
+        const auto model = choose(*chooser, facts, endpoints, random, trace);
+        if (!model) {
+            return std::unexpected(model.error());
+        }
+        *asked = catalog.as_asked(*model);
+    }
+    auto resolution = catalog.find(facts, *asked, trace);
     if (!resolution) {
         return std::unexpected(std::move(resolution.error()));
     }
@@ -205,6 +217,7 @@ Result<Decision> decide(const RequestFacts& facts, const Catalog& catalog, Endpo
     decision.rule = &rule;
     decision.target = &target;
     decision.match = resolution->match;
+    decision.chosen_by = chooser != nullptr ? std::string_view(chooser->model_id) : "";
     return decision;
 }
 

@@ -13,6 +13,8 @@ namespace millrace::routing {
 /// The request header that names a model.
 inline constexpr std::string_view kModelHeader = "x-model-id";
 
+struct RuleFacts;
+
 struct RequestFacts {
     std::string_view method;
     std::string_view path;   ///< as received (not percent-decoded), without the query
@@ -24,6 +26,7 @@ struct RequestFacts {
     bool json_body = false;                      ///< a JSON body was read; words messages only
     bool api_path = true;     ///< the path belongs to the API; otherwise only explicit routes count
     std::string_view key_id;  ///< id of the authenticated API key; empty = none
+    const RuleFacts* rules = nullptr;  ///< what rules look at, for a model that chooses another
 };
 
 }  // namespace millrace::routing

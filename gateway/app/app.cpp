@@ -260,7 +260,7 @@ void App::tick() {
     });
 }
 
-/// Once a second: who may come back, and a line for everything that happened.
+/// Once a second: who may come back, a line for everything that happened, and what was measured.
 void App::review_endpoints() {
     for (const auto& pool : routing_.pools.all()) {
         const Instant now = clock_.now();
@@ -275,6 +275,7 @@ void App::review_endpoints() {
             log_info(line);
         }
     }
+    routing_.measures.tick(clock_.now());
     health_checks_.advance();
     engine_metrics_.advance();
     rollouts_.advance();

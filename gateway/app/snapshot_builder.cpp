@@ -63,7 +63,7 @@ SnapshotBuilder::SnapshotBuilder(routing::RoutingState& routing, metrics::Regist
 Result<Authenticator> SnapshotBuilder::authenticator(const config::Config& config) {
     const auto anonymous = registry_.intern_tenant(kAnonymousTenant).value;
     if (!config.authentication.keys) {
-        return Authenticator(nullptr, clock_, anonymous);
+        return Authenticator(nullptr, clock_, anonymous, tenant_sources(config));
     }
     const auto& keys = *config.authentication.keys;
     const auto text = read_whole_file(keys.file);
@@ -77,7 +77,26 @@ Result<Authenticator> SnapshotBuilder::authenticator(const config::Config& confi
     const auto table = KeyTable::build(
         std::move(parsed), keys.pepper,
         [this](std::string_view tenant) { return registry_.intern_tenant(tenant).value; });
-    return Authenticator(table, clock_, anonymous);
+    return Authenticator(table, clock_, anonymous, tenant_sources(config));
+}
+
+/// Null when only keys say who is which tenant.
+std::shared_ptr<const TenantSources> SnapshotBuilder::tenant_sources(const config::Config& config) {
+    const auto& settings = config.authentication;
+    if (settings.certificates.empty() && settings.tenant_header.empty()) {
+        return nullptr;
+    }
+    auto sources = std::make_shared<TenantSources>();
+    for (const auto& [name, tenant] : settings.certificates) {
+        sources->certificates[name] = {tenant, registry_.intern_tenant(tenant).value};
+    }
+    if (!settings.tenant_header.empty()) {
+        sources->header = settings.tenant_header;
+        for (const auto& [tenant, unused] : config.tenants) {
+            sources->named[tenant] = registry_.intern_tenant(tenant).value;
+        }
+    }
+    return sources;
 }
 
 routing::PoolLimits SnapshotBuilder::limits_of(const config::Backend& settings) {

@@ -34,6 +34,7 @@ private:
     class Interner;
 
     Result<Authenticator> authenticator(const config::Config& config);
+    std::shared_ptr<const TenantSources> tenant_sources(const config::Config& config);
     Result<BackendRuntime> backend(const std::string& name, const config::Backend& settings);
     static routing::PoolLimits limits_of(const config::Backend& settings);
     void add_model_bodies(Snapshot& snapshot) const;

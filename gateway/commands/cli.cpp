@@ -92,6 +92,7 @@ void declare_explain(CLI::App& app, Invocation& invocation, ExplainOptions& opti
         ->allow_extra_args(false);
     command->add_option("--body", options.body_file, "File with the request's body");
     command->add_option("--key-id", options.key_id, "Id of the API key that it comes with");
+    command->add_option("--tenant", options.tenant, "Tenant that it comes from");
     command->add_flag("--json", options.json, "Print JSON");
     command->callback([&] {
         invocation.run = [&] { return run_explain(options, invocation.out, invocation.err); };

@@ -4,6 +4,7 @@
 
 #include "gateway/openai/multipart.hpp"
 #include "gateway/openai/peek.hpp"
+#include "gateway/openai/rule_facts.hpp"
 #include "gateway/openai/surface.hpp"
 #include "gateway/pipeline/preference.hpp"
 #include "routing/decision.hpp"
@@ -17,6 +18,7 @@ struct Facts {
     std::vector<HeaderField> headers;
     std::optional<openai::RequestFields> fields;  ///< of a JSON body
     std::optional<std::string> body_model;
+    openai::RuleInputs inputs;
 };
 
 std::string_view value_of(HeaderFields fields, std::string_view name) {
@@ -24,11 +26,10 @@ std::string_view value_of(HeaderFields fields, std::string_view name) {
     return field != nullptr ? field->value : std::string_view();
 }
 
-Result<std::optional<std::string>> model_of_body(const SampleRequest& request,
-                                                 const openai::Surface& surface, Facts& facts,
-                                                 unsigned depth) {
+Result<void> read_body(const SampleRequest& request, const openai::Surface& surface, unsigned depth,
+                       Facts& facts) {
     if (request.body.empty()) {
-        return std::nullopt;  // a sample may leave it out
+        return {};  // a sample may leave it out
     }
     if (surface.body == openai::BodyKind::json) {
         openai::Peek peek(depth);
@@ -39,17 +40,34 @@ Result<std::optional<std::string>> model_of_body(const SampleRequest& request,
         if (!read) {
             return std::unexpected(read.error());
         }
+        facts.body_model = read->model;
         facts.fields = std::move(*read);
-        return facts.fields->model;
-    }
-    if (surface.body == openai::BodyKind::multipart) {
+    } else if (surface.body == openai::BodyKind::multipart) {
         auto read = openai::read_multipart(value_of(facts.headers, "content-type"), request.body);
         if (!read) {
             return std::unexpected(read.error());
         }
-        return std::move(read->model);
+        facts.body_model = std::move(read->model);
     }
-    return std::nullopt;
+    return {};
+}
+
+/// What rules may ask about; nothing was learned of any backend here.
+void add_rule_facts(const SampleRequest& request, const routing::Catalog& catalog, Facts& facts) {
+    const auto* chooser = catalog.chooser_of(facts.view);
+    if (chooser == nullptr) {
+        return;
+    }
+    if (facts.fields) {
+        facts.inputs.read_json(*facts.fields, request.body, chooser->rules);
+    } else {
+        facts.inputs.read_other(request.body);
+    }
+    const auto& tenants = catalog.loaded().config.tenants;
+    const auto tenant = tenants.find(request.tenant);
+    constexpr float kTokensPerByte = 0.25F;
+    facts.view.rules = &facts.inputs.facts(
+        kTokensPerByte, tenant == tenants.end() ? std::string_view() : tenant->second.tier);
 }
 
 /// The same facts that the pipeline gives routing. `facts` views into `request`. False = routing is
@@ -89,11 +107,9 @@ Result<bool> gather(const SampleRequest& request, unsigned depth, Facts& facts,
                         "`, which only the gateway that saw it knows.");
         return false;
     }
-    auto model = model_of_body(request, *surface->surface, facts, depth);
-    if (!model) {
-        return std::unexpected(model.error());
+    if (auto read = read_body(request, *surface->surface, depth, facts); !read) {
+        return std::unexpected(read.error());
     }
-    facts.body_model = std::move(*model);
     view.json_body = surface->surface->body == openai::BodyKind::json;
     if (facts.body_model) {
         view.body_model = *facts.body_model;
@@ -117,6 +133,7 @@ Explanation explain(const SampleRequest& request, const routing::Catalog& catalo
     if (!*gathered) {
         return explanation;
     }
+    add_rule_facts(request, catalog, facts);
     routing::Trace trace;
     const auto decision = routing::decide(facts.view, catalog, endpoints, random, &trace);
     if (!decision) {

@@ -29,6 +29,7 @@ struct SampleRequest {
     std::vector<std::pair<std::string, std::string>> headers;
     std::string body;
     std::string key_id;  ///< as if authenticated with that key
+    std::string tenant;  ///< as if the caller were that tenant
 };
 
 struct Explanation {
@@ -46,7 +47,8 @@ Explanation explain(const SampleRequest& request, const routing::Catalog& catalo
                     routing::EndpointView& endpoints, routing::PromptBlocks& blocks,
                     Random& random);
 
-/// `{"method": …, "target": …, "headers": {…}, "body": "…", "key_id": …}`; everything is optional.
+/// `{"method": …, "target": …, "headers": {…}, "body": "…", "key_id": …, "tenant": …}`;
+/// everything is optional.
 /// A body that is an object is taken as JSON. Error: bad_json or bad_field, naming the key.
 Result<SampleRequest> parse_sample_request(const std::string& json);
 
@@ -60,6 +62,7 @@ struct ExplainOptions {
     std::vector<std::string> headers;  ///< `name: value`
     std::string body_file;             ///< empty = no body
     std::string key_id;
+    std::string tenant;
     bool json = false;
 };
 

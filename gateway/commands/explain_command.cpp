@@ -53,6 +53,7 @@ Result<SampleRequest> make_request(const ExplainOptions& options) {
     SampleRequest request;
     request.target = options.path;
     request.key_id = options.key_id;
+    request.tenant = options.tenant;
     for (const auto& header : options.headers) {
         const auto colon = header.find(':');
         if (colon == std::string::npos || colon == 0) {

@@ -47,16 +47,17 @@ Result<SampleRequest> parse_sample_request(const std::string& text) {
     const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (!json.is_object()) {
         return failure(Errc::bad_json, Origin::downstream,
-                       "The body must be a JSON object with the keys method, target, headers, body "
-                       "and key_id.");
+                       "The body must be a JSON object with the keys method, target, headers, "
+                       "body, key_id and tenant.");
     }
     SampleRequest request;
     for (const auto& [key, value] : json.items()) {
         if (key != "method" && key != "target" && key != "headers" && key != "body" &&
-            key != "key_id") {
+            key != "key_id" && key != "tenant") {
             return failure(Errc::bad_field, Origin::downstream,
                            "The key `" + key +
-                               "` is unknown; there are method, target, headers, body and key_id.");
+                               "` is unknown; there are method, target, headers, body, key_id "
+                               "and tenant.");
         }
     }
     if (const auto body = json.find("body"); body != json.end() && body->is_object()) {
@@ -66,7 +67,8 @@ Result<SampleRequest> parse_sample_request(const std::string& text) {
     }
     for (const auto& [key, field] : {std::pair{"method", &request.method},
                                      {"target", &request.target},
-                                     {"key_id", &request.key_id}}) {
+                                     {"key_id", &request.key_id},
+                                     {"tenant", &request.tenant}}) {
         if (auto taken = take_text(json, key, *field); !taken) {
             return std::unexpected(taken.error());
         }

@@ -48,14 +48,56 @@ Credential credential_of(HeaderFields fields) {
 }  // namespace
 
 Authenticator::Authenticator(std::shared_ptr<const KeyTable> table, const Clock& clock,
-                             std::uint32_t anonymous_metric)
-    : table_(std::move(table)), clock_(clock), anonymous_metric_(anonymous_metric) {}
+                             std::uint32_t anonymous_metric,
+                             std::shared_ptr<const TenantSources> sources)
+    : table_(std::move(table)),
+      clock_(clock),
+      anonymous_metric_(anonymous_metric),
+      sources_(std::move(sources)) {}
 
-Result<Principal> Authenticator::authenticate(HeaderFields fields) const {
+Result<Principal> Authenticator::authenticate(HeaderFields fields, const Caller& caller) const {
+    auto principal = by_credential(fields, caller);
+    if (principal && sources_ != nullptr && caller.is_trusted_proxy && !sources_->header.empty()) {
+        ask_proxy(fields, *principal);
+    }
+    return principal;
+}
+
+/// A field that appears twice names nobody: a client may have sent one of them.
+void Authenticator::ask_proxy(HeaderFields fields, Principal& principal) const {
+    const HeaderField* seen = nullptr;
+    bool is_single = true;
+    for (const auto& field : fields) {
+        if (equals_ignoring_case(field.name, sources_->header)) {
+            is_single = seen == nullptr;
+            seen = &field;
+        }
+    }
+    if (seen == nullptr) {
+        return;
+    }
+    const auto tenant = is_single ? sources_->named.find(seen->value) : sources_->named.end();
+    const bool known = tenant != sources_->named.end();
+    principal.tenant = known ? std::string_view(tenant->first) : kAnonymousTenant;
+    principal.tenant_metric = known ? tenant->second : anonymous_metric_;
+    principal.is_named_by_proxy = true;
+}
+
+Result<Principal> Authenticator::by_credential(HeaderFields fields, const Caller& caller) const {
+    const TenantSources::Tenant* certified = nullptr;
+    if (sources_ != nullptr && !caller.certificate.empty()) {
+        const auto found = sources_->certificates.find(caller.certificate);
+        certified = found != sources_->certificates.end() ? &found->second : nullptr;
+    }
+    const auto by_certificate = [&] { return Principal{certified->name, {}, certified->metric}; };
     if (!table_) {
-        return Principal{kAnonymousTenant, {}, anonymous_metric_};
+        return certified != nullptr ? by_certificate()
+                                    : Principal{kAnonymousTenant, {}, anonymous_metric_};
     }
     const auto credential = credential_of(fields);
+    if (!credential.present && certified != nullptr) {
+        return by_certificate();
+    }
     if (!credential.present) {
         return failure(Errc::missing_credentials, Origin::downstream,
                        "An API key is required: send it as `Authorization: Bearer KEY` or as "

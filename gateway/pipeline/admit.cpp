@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "config/syntax.hpp"
 #include "gateway/pipeline/heartbeat.hpp"
 #include "gateway/runtime/wakeup.hpp"
 #include "routing/gate.hpp"
@@ -64,6 +65,7 @@ routing::WaitOrder order_of(const RequestScope& scope, const Request& request,
     order.priority = tenant.priority > 0 ? tenant.priority
                      : model != nullptr  ? model->priority
                                          : config::Model{}.priority;
+    order.priority = lowered_priority(order.priority, scope.exchange.head.fields.all());
     order.tenant = scope.principal.tenant_metric;
     order.weight = tenant.weight;
     order.cost = estimated_tokens(request, backend);
@@ -127,6 +129,12 @@ private:
 };
 
 }  // namespace
+
+std::uint32_t lowered_priority(std::uint32_t priority, HeaderFields fields) {
+    const auto* field = find_field(fields, "x-millrace-priority");
+    const auto wanted = field != nullptr ? config::parse_count(field->value) : std::nullopt;
+    return wanted && *wanted < priority ? static_cast<std::uint32_t>(*wanted) : priority;
+}
 
 Task<Result<routing::Selected>> wait_for_endpoint(RequestScope& scope, const Request& request,
                                                   const Resolved& resolved,

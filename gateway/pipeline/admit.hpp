@@ -7,7 +7,10 @@
 // one worker.
 #pragma once
 
+#include <cstdint>
+
 #include "config/base/error.hpp"
+#include "config/base/header_field.hpp"
 #include "gateway/pipeline/read_request.hpp"
 #include "gateway/pipeline/resolve.hpp"
 #include "gateway/pipeline/scope.hpp"
@@ -15,6 +18,11 @@
 #include "routing/selection.hpp"
 
 namespace millrace::gateway {
+
+/// The band of a request whose configuration says `priority`: the client may put itself behind
+/// others with `x-millrace-priority`, never before them; what is no number there counts for
+/// nothing.
+std::uint32_t lowered_priority(std::uint32_t priority, HeaderFields fields);
 
 /// Waits in line for an endpoint. Errors: queue_full,
 /// queue_timeout, pool_asleep, pool_starting, shed, no_ready_endpoint, or why the request was

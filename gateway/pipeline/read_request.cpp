@@ -25,7 +25,9 @@ bool is_identity(std::string_view coding) {
 }  // namespace
 
 Result<void> authenticate(RequestScope& scope) {
-    auto principal = scope.snapshot().authenticator.authenticate(scope.exchange.head.fields.all());
+    const auto& peer = scope.exchange.peer;
+    auto principal = scope.snapshot().authenticator.authenticate(
+        scope.exchange.head.fields.all(), {peer.identity, peer.is_trusted});
     if (!principal) {
         return std::unexpected(std::move(principal.error()));
     }

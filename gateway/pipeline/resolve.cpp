@@ -3,6 +3,8 @@
 #include <string>
 #include <utility>
 
+#include "gateway/openai/rule_facts.hpp"
+
 namespace millrace::gateway {
 namespace {
 
@@ -21,9 +23,31 @@ std::string_view stored_response(const Request& request) {
     return {};
 }
 
-/// Who may use a stored response: the key, else the tenant.
+/// Who may use a stored response: the key, else the tenant; behind a proxy that speaks for many,
+/// the tenant.
 std::string_view owner_of(const RequestScope& scope) {
-    return scope.principal.key_id.empty() ? scope.principal.tenant : scope.principal.key_id;
+    const auto& who = scope.principal;
+    return who.key_id.empty() || who.is_named_by_proxy ? who.tenant : who.key_id;
+}
+
+/// What the rules of `chooser` may ask about.
+const routing::RuleFacts& rule_facts(const RequestScope& scope, const Request& request,
+                                     const routing::ModelChooser& chooser,
+                                     openai::RuleInputs& inputs) {
+    if (request.fields) {
+        inputs.read_json(*request.fields, request.body, chooser.rules);
+    } else {
+        inputs.read_other(request.body);
+    }
+    float tokens_per_byte = BackendLearned::kUsualTokensPerByte;
+    if (chooser.usual_pool != nullptr) {
+        const auto& backend = scope.snapshot().backends[chooser.usual_pool->id()];
+        tokens_per_byte = backend.learned->tokens_per_byte.load(std::memory_order_relaxed);
+    }
+    const auto& tenants = scope.config().tenants;
+    const auto tenant = tenants.find(std::string(scope.principal.tenant));
+    return inputs.facts(tokens_per_byte,
+                        tenant == tenants.end() ? std::string_view() : tenant->second.tier);
 }
 
 std::unexpected<Error> response_not_found(std::string_view id) {
@@ -60,10 +84,15 @@ Result<Resolved> resolve_stored(RequestScope& scope, const Request& request, std
         return response_not_found(id);
     }
     auto facts = facts_of(scope, request);
+    const auto& catalog = *scope.snapshot().catalog;
     if (request.surface->by_response_id) {
         facts.header_model = owner->model;
+    } else if (catalog.chooser_of(facts) != nullptr) {
+        // What was chosen for the stored response holds for what continues it.
+        facts.header_model = owner->model;
+        facts.body_model.reset();
     }
-    const auto found = scope.snapshot().catalog->find(facts);
+    const auto found = catalog.find(facts);
     if (!found) {
         return std::unexpected(found.error());
     }
@@ -83,8 +112,14 @@ Result<Resolved> resolve(RequestScope& scope, const Request& request) {
     if (const auto id = stored_response(request); !id.empty()) {
         return resolve_stored(scope, request, id);
     }
-    auto decision = routing::decide(facts_of(scope, request), *scope.snapshot().catalog,
-                                    scope.services.endpoints, scope.services.loop.random());
+    const auto& catalog = *scope.snapshot().catalog;
+    auto facts = facts_of(scope, request);
+    openai::RuleInputs inputs;
+    if (const auto* chooser = catalog.chooser_of(facts); chooser != nullptr) {
+        facts.rules = &rule_facts(scope, request, *chooser, inputs);
+    }
+    auto decision = routing::decide(facts, catalog, scope.services.endpoints,
+                                    scope.services.loop.random());
     if (!decision) {
         return std::unexpected(std::move(decision.error()));
     }

@@ -9,6 +9,20 @@ namespace millrace::gateway {
 
 using http1::KnownField;
 
+namespace {
+
+/// A backend that answers 429 could not serve the request either.
+bool is_failure(std::uint16_t status) {
+    return status == 429 || status >= 500;
+}
+
+bool is_lack_of_capacity(Errc code) {
+    return code == Errc::no_ready_endpoint || code == Errc::queue_full ||
+           code == Errc::queue_timeout || code == Errc::pool_asleep || code == Errc::pool_starting;
+}
+
+}  // namespace
+
 RequestScope::RequestScope(Services& with, Exchange& of)
     : services(with), exchange(of), budget(with.budget), snapshot_(with.snapshots.get()) {
     const auto& head = exchange.head;
@@ -37,6 +51,9 @@ RequestScope::~RequestScope() {
     if (rollout_ != nullptr) {
         observe(*rollout_, arm_, services.worker, record);
     }
+    if (measure_ != nullptr) {
+        measure();
+    }
     if (services.access_log != nullptr) {
         services.access_log->write(record, services.clock.wall());
     }
@@ -55,10 +72,33 @@ void RequestScope::admit(const routing::Decision& decision) {
     record.model_name =
         decision.rule->model_id.empty() ? routing::kUnknownModel : decision.model_id;
     record.variant_name = decision.target->variant;
+    record.requested_model = decision.chosen_by;
+    measure_ = decision.rule->measure.get();
     demand = metrics::DemandTicket(services.metrics, variant);
     rollout_ = decision.rule->rollout.get();
     arm_ = decision.target == &decision.rule->targets.front() ? routing::RolloutArm::stable
                                                               : routing::RolloutArm::canary;
+}
+
+/// For the `auto` models that may choose this one. What the client did or the operator wanted says
+/// nothing about the model; a wait in vain does.
+void RequestScope::measure() const {
+    using metrics::Outcome;
+    if (record.first_token) {
+        measure_->first_token(*record.first_token);
+    }
+    switch (record.outcome) {
+        case Outcome::completed: measure_->ended(is_failure(record.status)); break;
+        case Outcome::backend_error:
+        case Outcome::truncated:
+        case Outcome::timeout: measure_->ended(true); break;
+        case Outcome::refused:
+            if (record.error && is_lack_of_capacity(*record.error)) {
+                measure_->ended(true);
+            }
+            break;
+        default: break;
+    }
 }
 
 void RequestScope::fail(const Error& error) {

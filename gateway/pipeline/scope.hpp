@@ -50,9 +50,12 @@ public:
     std::optional<Duration> retry_after;
 
 private:
+    void measure() const;
+
     std::shared_ptr<const Snapshot> snapshot_;
     routing::RolloutTraffic* rollout_ = nullptr;  // of the snapshot's rule; null = none
     routing::RolloutArm arm_ = routing::RolloutArm::stable;
+    routing::ModelMeasure* measure_ = nullptr;  // the snapshot's
 };
 
 }  // namespace millrace::gateway

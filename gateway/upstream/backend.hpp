@@ -16,10 +16,13 @@ namespace millrace::gateway {
 
 /// Survives reloads while the backend keeps its name.
 struct BackendLearned {
+    /// Of English text, until something is learned.
+    static constexpr float kUsualTokensPerByte = 0.25F;
+
     /// It answered 400 to `continuous_usage_stats`, so it is not asked again.
     std::atomic<bool> refuses_continuous_usage{false};
     /// Prompt tokens per byte of prompt JSON, from exact counts; used to estimate where none came.
-    std::atomic<float> tokens_per_byte{0.25F};
+    std::atomic<float> tokens_per_byte{kUsualTokensPerByte};
 };
 
 struct BackendRuntime {

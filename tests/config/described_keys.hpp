@@ -73,6 +73,7 @@ struct Walk {
     static std::string text(const Field&, E value) {
         return std::string(name_of(value));
     }
+    static std::string text(const Field&, Dollars value) { return format_dollars(value); }
     static std::string text(const Field&, const Secret&) { return "{env: ABSENT}"; }
 };
 

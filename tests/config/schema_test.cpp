@@ -57,7 +57,12 @@ TEST(Schema, CarriesTypesRangesDefaultsAndWords) {
     EXPECT_EQ(listeners["admin"]["properties"]["token"]["maxProperties"], 1);
     const auto& model = schema["properties"]["models"]["items"];
     EXPECT_EQ(model["properties"]["class"]["enum"], json({"realtime", "interactive", "batch"}));
-    EXPECT_EQ(model["required"], json({"id", "variants"}));
+    EXPECT_EQ(model["required"], json::array({"id"}));
+    EXPECT_EQ(model["properties"]["price"]["properties"]["prompt"]["pattern"],
+              "^[0-9]{1,6}(\\.[0-9]{1,6})?$");
+    EXPECT_EQ(schema["properties"]["authentication"]["properties"]["certificates"]
+                    ["additionalProperties"]["type"],
+              "string");
     EXPECT_EQ(model["properties"]["variants"]["minItems"], 1);
     const auto& backend = schema["properties"]["backends"]["additionalProperties"]["properties"];
     EXPECT_EQ(backend["idle_timeout"]["default"], "4s");

@@ -32,6 +32,20 @@ TEST(Duration, IsPrintedInAFormThatReadsBack) {
     EXPECT_EQ(format_duration(std::chrono::seconds(600)), "10m");
 }
 
+TEST(Dollars, AreReadToTheMillionth) {
+    EXPECT_EQ(parse_dollars("0"), Dollars{0});
+    EXPECT_EQ(parse_dollars("3"), Dollars{3'000'000});
+    EXPECT_EQ(parse_dollars("0.15"), Dollars{150'000});
+    EXPECT_EQ(parse_dollars("999999.000001"), Dollars{999'999'000'001});
+    for (const auto* text : {"", ".5", "5.", "-1", "1e3", "01", "1.0000001", "1000000", "$1", "1 ",
+                             "1,5", "0.1.2"}) {
+        EXPECT_FALSE(parse_dollars(text)) << text;
+    }
+    for (const auto* text : {"0", "3", "0.15", "12.000001", "0.5"}) {
+        EXPECT_EQ(format_dollars(*parse_dollars(text)), text);
+    }
+}
+
 TEST(Size, ReadsBytesAndBinaryUnits) {
     EXPECT_EQ(parse_size("4096"), 4096U);
     EXPECT_EQ(parse_size("64KiB"), 64 * kKiB);

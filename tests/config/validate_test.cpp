@@ -64,8 +64,21 @@ INSTANTIATE_TEST_SUITE_P(
              "listeners.data.tls.certificate", "The file `/gone` cannot be read."},
         Case{"limits: {body: 2MiB, buffered_bytes: @@1MiB}", "limits.buffered_bytes",
              "smaller than one `body` of 2MiB"},
-        Case{"trust: {proxies: [10.0.0.0/8, @@10.1.0.0/8]}", "trust.proxies[1]",
-             "is not a network"}));
+        Case{"trust: {proxies: [10.0.0.0/8, @@10.1.0.0/8]}", "trust.proxies[1]", "is not a network"},
+        Case{"authentication: {tenant_header: @@x-tenant}", "authentication.tenant_header",
+             "while no proxy is trusted", "set `trust.proxies`"},
+        Case{"authentication: {tenant_header: @@'x tenant'}\ntrust: {proxies: [10.0.0.0/8]}",
+             "authentication.tenant_header", "`x tenant` is not a header name."},
+        Case{"authentication: {tenant_header: @@X-Api-Key}\ntrust: {proxies: [10.0.0.0/8]}",
+             "authentication.tenant_header", "has a meaning already"},
+        Case{"authentication: {certificates: @@{a.b: acme}}", "authentication.certificates",
+             "clients are not asked for one", "set `listeners.data.tls.client_certificates`"},
+        Case{"authentication: {certificates: {@@a.b: 'a b'}}\nlisteners: {data: {tls: "
+             "{certificate: /c, key: /k, client_ca: /ca, client_certificates: optional}}}",
+             "authentication.certificates[\"a.b\"]", "`a b` is not a valid name for a tenant."},
+        Case{"authentication: {certificates: {a.b: @@[acme]}}\nlisteners: {data: {tls: "
+             "{certificate: /c, key: /k, client_ca: /ca, client_certificates: optional}}}",
+             "authentication.certificates[\"a.b\"]", "Expected text, found a list."}));
 
 INSTANTIATE_TEST_SUITE_P(
     Models, Rule,

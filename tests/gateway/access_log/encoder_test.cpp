@@ -156,5 +156,15 @@ TEST(AccessLogTime, IsWrittenAsRfc3339) {
     EXPECT_EQ(stamp(-1), "1969-12-31T23:59:59.999Z");
 }
 
+TEST(AccessLogEncoder, KeepsTheModelThatWasAskedForWhenItChoseAnother) {
+    auto record = full_record();
+    AccessLogEncoder encoder;
+    EXPECT_FALSE(nlohmann::json::parse(encoder.encode(record, at_ms(0))).contains("requested_model"));
+    record.requested_model = "smart";
+    const auto line = nlohmann::json::parse(encoder.encode(record, at_ms(0)));
+    EXPECT_EQ(line["model"], "llama-3-8b");
+    EXPECT_EQ(line["requested_model"], "smart");
+}
+
 }  // namespace
 }  // namespace millrace::gateway

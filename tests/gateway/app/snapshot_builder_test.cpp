@@ -143,6 +143,36 @@ TEST_F(SnapshotBuilderTest, LetsEverybodyInWithoutKeysAndNobodyUnknownWithThem) 
     EXPECT_FALSE(snapshot->authenticator.authenticate({}));
 }
 
+TEST_F(SnapshotBuilderTest, MapsCertificatesAndTheHeaderOfAProxyToTenants) {
+    add("a");
+    config.tenants["acme"];
+    config.authentication.certificates["web.example"] = "website";
+    config.authentication.tenant_header = "x-tenant";
+    const auto snapshot = must_build();
+    const auto by_certificate = snapshot->authenticator.authenticate({}, {"web.example", false});
+    ASSERT_TRUE(by_certificate);
+    EXPECT_EQ(by_certificate->tenant, "website");
+    EXPECT_EQ(by_certificate->tenant_metric, registry.intern_tenant("website").value);
+    const std::array<HeaderField, 1> named{HeaderField{"x-tenant", "acme", 0}};
+    const auto by_header = snapshot->authenticator.authenticate(named, {"", true});
+    ASSERT_TRUE(by_header);
+    EXPECT_EQ(by_header->tenant, "acme");
+    EXPECT_EQ(by_header->tenant_metric, registry.intern_tenant("acme").value);
+    const std::array<HeaderField, 1> unknown{HeaderField{"x-tenant", "website", 0}};
+    EXPECT_EQ(snapshot->authenticator.authenticate(unknown, {"", true})->tenant_metric,
+              registry.intern_tenant(kAnonymousTenant).value);
+}
+
+TEST_F(SnapshotBuilderTest, ListsModelsThatChooseAnotherOne) {
+    add("big");
+    config.models.emplace_back();
+    config.models.back().id = "any";
+    config.models.back().automatic = config::AutoModel{.candidates = {"big"}};
+    const auto snapshot = must_build();
+    EXPECT_NE(snapshot->models_body.find(R"("id":"any")"), std::string::npos);
+    EXPECT_TRUE(snapshot->model_bodies.contains("any"));
+}
+
 TEST_F(SnapshotBuilderTest, FailsWholeAndNamesTheFileThatCannotBeUsed) {
     add("a");
     const auto good = config;

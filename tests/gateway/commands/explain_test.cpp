@@ -115,6 +115,51 @@ TEST_F(Explain, ReadsTheModelOfAMultipartBody) {
     EXPECT_THAT(out.str(), HasSubstr("of backend b1"));
 }
 
+constexpr std::string_view kChoosing =
+    "tenants: {acme: {tier: gold}}\n"
+    "models:\n"
+    "  - id: smart\n"
+    "    rules:\n"
+    "      - {name: seeded, when: {fields: [{name: seed, over: 9}]}, targets: [{model: big}]}\n"
+    "      - {name: paid, when: {tiers: [gold], tools: true}, targets: [{model: big}]}\n"
+    "      - {name: long, when: {prompt_tokens: {over: 4}}, targets: [{model: big}]}\n"
+    "      - {name: rest, targets: [{model: small}]}\n"
+    "  - {id: auto, auto: {candidates: [big, small]}}\n"
+    "  - {id: big, price: {prompt: 2.5}, variants: [{name: only, backend: b1}]}\n"
+    "  - {id: small, variants: [{name: only, backend: b1}]}\n"
+    "backends: {b1: {endpoints: {static: [http://127.0.0.1:8001]}}}\n";
+
+TEST_F(Explain, SaysWhichRuleChoseTheModel) {
+    options.config_file = directory.write("choosing.yaml", kChoosing);
+    const auto explained = [&](const std::string& body) {
+        set_body(body);
+        out.str("");
+        EXPECT_EQ(run(), kExitClean) << err.str();
+        return out.str();
+    };
+    EXPECT_THAT(explained(R"({"model": "smart", "seed": 12})"),
+                HasSubstr("Rule `seeded`: field seed 12 > 9 -> model big."));
+    EXPECT_THAT(out.str(), HasSubstr("as model big.\n"));
+    EXPECT_THAT(explained(R"({"model": "smart", "tools": [{}]})"),
+                HasSubstr("Rule `paid` does not apply: no tier."));
+    EXPECT_THAT(out.str(), HasSubstr("Rule `rest`: no conditions -> model small."));
+    options.tenant = "acme";
+    EXPECT_THAT(explained(R"({"model": "smart", "tools": [{}]})"),
+                HasSubstr("Rule `paid`: tools present, tier \"gold\" -> model big."));
+    EXPECT_THAT(explained(R"({"model": "smart", "messages": ["0123456789abcdef"]})"),
+                HasSubstr("Rule `long`: prompt tokens 5 > 4 -> model big."));
+}
+
+TEST_F(Explain, SaysWhatAnAutoModelWeighed) {
+    options.config_file = directory.write("choosing.yaml", kChoosing);
+    set_body(R"({"model": "auto", "messages": ["0123456789abcdef"]})");
+    EXPECT_EQ(run(), kExitClean) << err.str();
+    EXPECT_THAT(out.str(), HasSubstr("Candidate big: first token 1000 ms (assumed) x 1.0, price "
+                                     "12.50 micro-USD"));
+    EXPECT_THAT(out.str(), HasSubstr("Candidate small: "));
+    EXPECT_THAT(out.str(), HasSubstr("is taken: "));
+}
+
 TEST_F(Explain, PrintsJson) {
     set_body(R"({"model": "llama"})");
     options.json = true;
@@ -149,12 +194,14 @@ TEST_F(Explain, RefusesABadOptionOrConfiguration) {
 
 TEST(SampleRequest, IsReadFromJson) {
     const auto request = parse_sample_request(
-        R"({"method": "GET", "target": "/x?y", "headers": {"a": "b"}, "body": "raw", "key_id": "k"})");
+        R"({"method": "GET", "target": "/x?y", "headers": {"a": "b"}, "body": "raw", "key_id": "k",)"
+        R"( "tenant": "t"})");
     ASSERT_TRUE(request);
     EXPECT_EQ(request->method, "GET");
     EXPECT_EQ(request->target, "/x?y");
     EXPECT_EQ(request->body, "raw");
     EXPECT_EQ(request->key_id, "k");
+    EXPECT_EQ(request->tenant, "t");
     EXPECT_THAT(request->headers, testing::ElementsAre(testing::Pair("a", "b")));
     const auto defaults = parse_sample_request(R"({"body": {"model": "m"}})");
     ASSERT_TRUE(defaults);

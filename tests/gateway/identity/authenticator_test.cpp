@@ -123,5 +123,73 @@ TEST_F(AuthenticatorTest, LetsEverybodyInAsAnonymousWithoutATable) {
     EXPECT_FALSE(open.requires_key());
 }
 
+/// Certificate `spiffe://prod/search` is tenant search; proxies may name acme and beta.
+std::shared_ptr<const TenantSources> sources() {
+    auto out = std::make_shared<TenantSources>();
+    out->certificates["spiffe://prod/search"] = {"search", 3};
+    out->header = "X-Tenant";
+    out->named = {{"acme", 7}, {"beta", 8}};
+    return out;
+}
+
+constexpr Caller kProxy{.certificate = {}, .is_trusted_proxy = true};
+constexpr Caller kSearch{.certificate = "spiffe://prod/search", .is_trusted_proxy = false};
+constexpr Caller kStranger{.certificate = "spiffe://prod/stranger", .is_trusted_proxy = false};
+
+TEST_F(AuthenticatorTest, KnowsATenantByItsCertificate) {
+    const Authenticator open(nullptr, clock, 1, sources());
+    EXPECT_EQ(open.authenticate({}, kSearch)->tenant, "search");
+    EXPECT_EQ(open.authenticate({}, kSearch)->tenant_metric, 3U);
+    EXPECT_EQ(open.authenticate({}, kStranger)->tenant, kAnonymousTenant);
+    EXPECT_EQ(open.authenticate({}, kStranger)->tenant_metric, 1U);
+}
+
+TEST_F(AuthenticatorTest, LetsAMappedCertificateStandForAKeyButNotForAWrongOne) {
+    const Authenticator both(table(line("k1", "acme", "sk-imported")), clock, 1, sources());
+    EXPECT_EQ(both.authenticate({}, kSearch)->tenant, "search");
+    EXPECT_EQ(both.authenticate({}, kStranger).error().code, Errc::missing_credentials);
+    EXPECT_EQ(both.authenticate({}, kProxy).error().code, Errc::missing_credentials);
+    const std::vector<HeaderField> good{{"x-api-key", "sk-imported"}};
+    EXPECT_EQ(both.authenticate(good, kSearch)->tenant, "acme");
+    const std::vector<HeaderField> bad{{"x-api-key", "sk-guess"}};
+    EXPECT_EQ(both.authenticate(bad, kSearch).error().code, Errc::invalid_credentials);
+}
+
+TEST_F(AuthenticatorTest, BelievesATrustedProxyOnly) {
+    const Authenticator open(nullptr, clock, 1, sources());
+    const std::vector<HeaderField> fields{{"x-tenant", "acme"}};
+    const auto named = open.authenticate(fields, kProxy);
+    EXPECT_EQ(named->tenant, "acme");
+    EXPECT_EQ(named->tenant_metric, 7U);
+    EXPECT_TRUE(named->is_named_by_proxy);
+    EXPECT_EQ(open.authenticate(fields)->tenant, kAnonymousTenant);
+    EXPECT_EQ(open.authenticate(fields, kSearch)->tenant, "search");
+    EXPECT_FALSE(open.authenticate({}, kProxy)->is_named_by_proxy);
+}
+
+TEST_F(AuthenticatorTest, MakesNoTenantOfWhatAProxySaysButConfiguredOnes) {
+    const Authenticator open(nullptr, clock, 1, sources());
+    const auto tenant = [&](std::vector<HeaderField> fields) {
+        const auto who = open.authenticate(fields, kProxy);
+        return std::pair(who->tenant, who->tenant_metric);
+    };
+    const std::pair<std::string_view, std::uint32_t> nobody{kAnonymousTenant, 1};
+    EXPECT_EQ(tenant({{"x-tenant", "made-up"}}), nobody);
+    EXPECT_EQ(tenant({{"x-tenant", ""}}), nobody);
+    EXPECT_EQ(tenant({{"x-tenant", "search"}}), nobody) << "mapped from a certificate only";
+    EXPECT_EQ(tenant({{"x-tenant", "beta"}, {"X-Tenant", "acme"}}), nobody)
+        << "one of them may be a client's";
+}
+
+TEST_F(AuthenticatorTest, LetsAProxySpeakForOthersWithItsOwnKey) {
+    const Authenticator both(table(line("proxy", "edge", "sk-proxy")), clock, 1, sources());
+    const std::vector<HeaderField> fields{{"x-api-key", "sk-proxy"}, {"x-tenant", "beta"}};
+    EXPECT_EQ(both.authenticate(fields, kProxy)->tenant, "beta");
+    EXPECT_EQ(both.authenticate(fields, kProxy)->key_id, "proxy");
+    EXPECT_EQ(both.authenticate(fields)->tenant, "edge");
+    const std::vector<HeaderField> silent{{"x-api-key", "sk-proxy"}};
+    EXPECT_EQ(both.authenticate(silent, kProxy)->tenant, "edge");
+}
+
 }  // namespace
 }  // namespace millrace::gateway
