@@ -87,9 +87,10 @@ void describe(Visitor& visitor, RuleTarget& x) {
 
 template <class Visitor>
 void describe(Visitor& visitor, ModelRule& x) {
-    visitor.field(
-        {.key = "name", .doc = "Named by `millrace explain`; unique within the model.", .required = true},
-        x.name);
+    visitor.field({.key = "name",
+                   .doc = "Named by `millrace explain`; unique within the model.",
+                   .required = true},
+                  x.name);
     visitor.field({.key = "when", .doc = "Conditions, which must all hold; absent = always."},
                   x.when);
     visitor.field({.key = "targets",
@@ -116,10 +117,9 @@ void describe(Visitor& visitor, AutoModel& x) {
                    .doc = "Weight of what the request costs, relative to the dearest candidate's.",
                    .max = 1'000},
                   x.price);
-    visitor.field({.key = "health",
-                   .doc = "Weight of the part of requests that failed.",
-                   .max = 1'000},
-                  x.health);
+    visitor.field(
+        {.key = "health", .doc = "Weight of the part of requests that failed.", .max = 1'000},
+        x.health);
     visitor.field({.key = "explore_percent",
                    .doc = "Requests that go to a candidate of which nothing recent is known.",
                    .max = 100},

@@ -65,7 +65,7 @@ A tenant is whom requests are counted for, shared out between and, by its `tier`
 
 1. what a proxy of `trust.proxies` says in `authentication.tenant_header`, if there is such a header. The proxy must set
    or remove it in every request. Only keys of `tenants` can be named, once; anything else is tenant `anonymous`;
-2. the tenant of the API key. A key that comes must be valid, whatever else comes with it;
+2. the tenant of the API key. Where keys are configured, one that comes must be valid, whatever else comes with it;
 3. the tenant that `authentication.certificates` gives to the client certificate, which then needs no key;
 4. `anonymous`, unless keys are configured: then the request is refused.
 

@@ -107,7 +107,8 @@ std::optional<Dollars> parse_dollars(std::string_view text) {
     constexpr std::size_t kMostDigits = 6;
     const auto point = text.find('.');
     const auto whole = text.substr(0, point);
-    auto fraction = point == std::string_view::npos ? std::string() : std::string(text.substr(point + 1));
+    auto fraction =
+        point == std::string_view::npos ? std::string() : std::string(text.substr(point + 1));
     const auto amount = parse_count(whole);
     if (!amount || whole.size() > kMostDigits || fraction.size() > kMostDigits ||
         (point != std::string_view::npos && fraction.empty()) ||

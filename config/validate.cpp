@@ -99,8 +99,9 @@ void check_tenant_header(const Config& config, Report& report) {
     if (!is_token(name)) {
         report.error_at(path, in_ticks(name) + " is not a header name.");
     } else if (is_identity_header(name)) {
-        report.error_at(path, in_ticks(name) + " has a meaning already or is removed on the way "
-                                               "in; it cannot name a tenant.");
+        report.error_at(path, in_ticks(name) +
+                                  " has a meaning already or is removed on the way "
+                                  "in; it cannot name a tenant.");
     } else if (config.trust.proxies.empty() && !report.failed("trust")) {
         report.error_at(path, "`tenant_header` does nothing while no proxy is trusted.",
                         "set `trust.proxies`");

@@ -60,9 +60,10 @@ private:
         plain.aliases = model_.aliases;
         plain.owned_by = model_.owned_by;
         if (rest != plain) {
-            report_.warning_at(path, "The model chooses another one, whose `class`, `priority`, "
-                                     "`sticky`, `unready`, `retry`, `heartbeat` and `price` "
-                                     "count; its own do nothing.");
+            report_.warning_at(path,
+                               "The model chooses another one, whose `class`, `priority`, "
+                               "`sticky`, `unready`, `retry`, `heartbeat` and `price` "
+                               "count; its own do nothing.");
         }
     }
 

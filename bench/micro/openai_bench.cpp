@@ -8,6 +8,7 @@
 
 #include "gateway/openai/body_edit.hpp"
 #include "gateway/openai/peek.hpp"
+#include "gateway/openai/rule_facts.hpp"
 #include "gateway/openai/stream_filter.hpp"
 #include "metrics/tokens/json_scanner.hpp"
 #include "metrics/tokens/response_usage.hpp"
@@ -69,6 +70,26 @@ void peek_messages_portable(benchmark::State& state) {
     metrics::JsonScanner::use_portable_kernel(false);
 }
 BENCHMARK(peek_messages_portable)->Arg(1'000)->Arg(220'000);
+
+/// On top of the peek, for a model whose rules look at a key of the body.
+void rule_fields(benchmark::State& state) {
+    const auto body = messages_body(static_cast<std::size_t>(state.range(0)));
+    Peek peek;
+    const auto fields = peek.finish(body);
+    routing::TicketDirectory tickets;
+    routing::ModelRule rule;
+    rule.fields = {{"max_tokens", {}, {}}};
+    rule.targets = {{"m", 1}};
+    const auto rules = routing::RuleSet::compile({rule}, "smart", tickets);
+    for (auto _ : state) {
+        RuleInputs inputs;
+        inputs.read_json(*fields, body, *rules);
+        benchmark::DoNotOptimize(rules->choose(inputs.facts(0.25F, {})));
+    }
+    state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) *
+                            static_cast<std::int64_t>(body.size()));
+}
+BENCHMARK(rule_fields)->Arg(1'000)->Arg(220'000);
 
 void edit_body(benchmark::State& state) {
     const std::string body = prose_body(1'000);

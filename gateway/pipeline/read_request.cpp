@@ -26,8 +26,8 @@ bool is_identity(std::string_view coding) {
 
 Result<void> authenticate(RequestScope& scope) {
     const auto& peer = scope.exchange.peer;
-    auto principal = scope.snapshot().authenticator.authenticate(
-        scope.exchange.head.fields.all(), {peer.identity, peer.is_trusted});
+    auto principal = scope.snapshot().authenticator.authenticate(scope.exchange.head.fields.all(),
+                                                                 {peer.identity, peer.is_trusted});
     if (!principal) {
         return std::unexpected(std::move(principal.error()));
     }

@@ -118,8 +118,8 @@ Result<Resolved> resolve(RequestScope& scope, const Request& request) {
     if (const auto* chooser = catalog.chooser_of(facts); chooser != nullptr) {
         facts.rules = &rule_facts(scope, request, *chooser, inputs);
     }
-    auto decision = routing::decide(facts, catalog, scope.services.endpoints,
-                                    scope.services.loop.random());
+    auto decision =
+        routing::decide(facts, catalog, scope.services.endpoints, scope.services.loop.random());
     if (!decision) {
         return std::unexpected(std::move(decision.error()));
     }

@@ -47,9 +47,8 @@ void collect_fields(const RequestScope& scope, const routing::Rule& rule, Scratc
         }
     }
     if (const auto& tenant = scope.config().authentication.tenant_header; !tenant.empty()) {
-        std::erase_if(fields, [&](const auto& field) {
-            return equals_ignoring_case(field.name, tenant);
-        });
+        std::erase_if(fields,
+                      [&](const auto& field) { return equals_ignoring_case(field.name, tenant); });
     }
     if (rule.manifest != nullptr) {
         routing::apply_request_headers(rule, fields);
