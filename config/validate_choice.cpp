@@ -62,7 +62,7 @@ private:
         if (rest != plain) {
             report_.warning_at(path,
                                "The model chooses another one, whose `class`, `priority`, "
-                               "`sticky`, `unready`, `retry`, `heartbeat` and `price` "
+                               "`sticky`, `picker`, `unready`, `retry`, `heartbeat` and `price` "
                                "count; its own do nothing.");
         }
     }

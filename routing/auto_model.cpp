@@ -51,9 +51,9 @@ void explain(const AutoCandidate& candidate, const AutoPolicy& policy, double co
     trace.add({"Candidate ", candidate.model, ": first token ",
                fixed(seconds(candidate.reading.first_token) * 1e3, 0), " ms",
                candidate.reading.is_measured ? "" : " (assumed)", " x ", fixed(policy.speed, 1),
-               ", price ", fixed(candidate.micro_usd, 2), " micro-USD x ",
-               fixed(policy.price, 1), ", errors ", fixed(candidate.reading.error_rate * 100, 1),
-               " % x ", fixed(policy.health, 1), " -> cost ", fixed(cost, 3),
+               ", price ", fixed(candidate.micro_usd, 2), " micro-USD x ", fixed(policy.price, 1),
+               ", errors ", fixed(candidate.reading.error_rate * 100, 1), " % x ",
+               fixed(policy.health, 1), " -> cost ", fixed(cost, 3),
                candidate.ready_endpoints > 0 ? "." : ", no ready endpoint."});
 }
 

@@ -6,11 +6,10 @@
 // alias counts as its own name and as its model's id. A name is known when it is a model, an alias
 // or an exact x-model-id of a route; a route that wants no model may still take an unknown name,
 // because the operator said so. A name may also stand for a model that chooses another one
-// (routing/model_chooser); then the chosen model is looked up as if the request had named it, routes
-// included. Rules are compiled per (route rule, model), so that metric ids are
-// resolved at publish and never on the data path.
-// Thread-safety: immutable after compile(); shared as shared_ptr<const Catalog>. Views in results
-// live as long as it.
+// (routing/model_chooser); then the chosen model is looked up as if the request had named it,
+// routes included. Rules are compiled per (route rule, model), so that metric ids are resolved at
+// publish and never on the data path. Thread-safety: immutable after compile(); shared as
+// shared_ptr<const Catalog>. Views in results live as long as it.
 #pragma once
 
 #include <cstdint>

@@ -1,12 +1,11 @@
-// Catalog::compile: names first, then the rules of `models` and what chooses among them, then the rules of routes joined with
-// models.
+// Catalog::compile: names first, then the rules of `models` and what chooses among them, then the
+// rules of routes joined with models.
 #include <algorithm>
 #include <map>
 #include <set>
 #include <string>
 #include <utility>
 
-#include "config/base/assert.hpp"
 #include "routing/catalog.hpp"
 #include "routing/rollout_settings.hpp"
 
@@ -51,8 +50,7 @@ private:
         for (std::uint32_t i = 0; i < catalog_.models_.size(); ++i) {
             const auto& known = catalog_.models_[i];
             const auto* by_id = routes.candidates(known.id);
-            catalog_.names_.emplace(known.id,
-                                    Name{.model = i, .by_name = by_id, .id = known.id});
+            catalog_.names_.emplace(known.id, Name{.model = i, .by_name = by_id, .id = known.id});
             if (known.model != nullptr) {
                 for (const auto& alias : known.model->aliases) {
                     catalog_.names_.emplace(alias, Name{.model = i,
@@ -116,36 +114,12 @@ private:
             if (!chooses(known)) {
                 continue;
             }
-            ModelChooser chooser;
-            chooser.model_id = known.id;
-            std::string usual;
-            if (known.model->automatic) {
-                take_candidates(*known.model->automatic, chooser);
-                usual = known.model->automatic->candidates.front();
-            } else {
-                auto rules =
-                    RuleSet::compile(model_rules(known.model->rules), known.id, state_.tickets);
-                MILLRACE_ASSERT(rules);  // validated
-                chooser.rules = std::move(*rules);
-                usual = known.model->rules.back().targets.back().model;
-            }
-            if (const auto pools = pools_of(usual); !pools.empty()) {
-                chooser.usual_pool = pools.front();
-            }
+            auto chooser = make_chooser(
+                config_, *known.model, [this](const std::string& id) { return pools_of(id); },
+                state_.tickets, state_.measures);
             const auto index = static_cast<std::uint32_t>(catalog_.choosers_.size());
             catalog_.choosers_.push_back(std::move(chooser));
             for_names(known, [index](Name& name) { name.chooser = index; });
-        }
-    }
-
-    void take_candidates(const config::AutoModel& automatic, ModelChooser& chooser) {
-        chooser.policy = {static_cast<double>(automatic.speed),
-                          static_cast<double>(automatic.price),
-                          static_cast<double>(automatic.health), automatic.explore_percent / 100.0};
-        for (const auto& id : automatic.candidates) {
-            const auto model = std::ranges::find(config_.models, id, &config::Model::id);
-            MILLRACE_ASSERT(model != config_.models.end());  // validated
-            chooser.candidates.push_back({id, model->price, pools_of(id), measures_.at(id)});
         }
     }
 

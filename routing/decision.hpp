@@ -1,6 +1,6 @@
 // decide(): the whole of routing for one request, in the order choose model (if the one asked
-// for chooses another) → resolve → choose variant → pick endpoint. The pipeline and `millrace explain` call the same two functions, so an explanation
-// cannot differ from what happens.
+// for chooses another) → resolve → choose variant → pick endpoint. The pipeline and `millrace
+// explain` call the same two functions, so an explanation cannot differ from what happens.
 //
 // A Decision views the catalog snapshot (and, for a name the configuration does not know, the
 // facts); the request holds both. Thread-safety: `EndpointView` and `Random` belong to the calling
@@ -26,7 +26,8 @@ struct Decision {
     const Rule* rule = nullptr;            ///< never null
     const Target* target = nullptr;        ///< never null, its pool neither
     const CompiledMatch* match = nullptr;  ///< null = by `models`
-    std::string_view chosen_by;  ///< id of the model that was asked for and chose this one; or empty
+    std::string_view
+        chosen_by;  ///< id of the model that was asked for and chose this one; or empty
 };
 
 /// Resolves the model and route and chooses the variant. A variant without ready endpoints hands

@@ -6,6 +6,8 @@
 #include <utility>
 #include <variant>
 
+#include "config/base/assert.hpp"
+
 namespace millrace::routing {
 namespace {
 
@@ -63,9 +65,9 @@ ModelRule compiled(const config::ModelRule& configured) {
         rule.headers.push_back(condition(header));
     }
     for (const auto& field : when.fields) {
-        rule.fields.push_back(
-            {field.name, field.equals ? std::optional(literal(*field.equals)) : std::nullopt,
-             range<double>(field)});
+        rule.fields.push_back({field.name,
+                               field.equals ? std::optional(literal(*field.equals)) : std::nullopt,
+                               range<double>(field)});
     }
     for (const auto& target : configured.targets) {
         rule.targets.push_back({target.model, target.weight});
@@ -76,8 +78,7 @@ ModelRule compiled(const config::ModelRule& configured) {
 /// Millionths of a dollar.
 double cost_of(const config::Price& price, const RuleFacts& facts) {
     constexpr double kPerToken = 1e6;  // prices are per million tokens
-    const auto completion =
-        std::min(facts.max_tokens.value_or(kUsualCompletion), kUsualCompletion);
+    const auto completion = std::min(facts.max_tokens.value_or(kUsualCompletion), kUsualCompletion);
     return (static_cast<double>(price.prompt.millionths) *
                 static_cast<double>(facts.prompt_tokens) +
             static_cast<double>(price.completion.millionths) * static_cast<double>(completion)) /
@@ -87,14 +88,43 @@ double cost_of(const config::Price& price, const RuleFacts& facts) {
 std::size_t count_ready(const ModelCandidate& candidate, EndpointView& endpoints) {
     std::size_t ready = 0;
     for (const auto& pool : candidate.pools) {
-        ready += static_cast<std::size_t>(
-            std::ranges::count_if(endpoints.of(*pool).endpoints,
-                                  [](const auto& endpoint) { return endpoint->ready(); }));
+        ready += static_cast<std::size_t>(std::ranges::count_if(
+            endpoints.of(*pool).endpoints, [](const auto& endpoint) { return endpoint->ready(); }));
     }
     return ready;
 }
 
 }  // namespace
+
+ModelChooser make_chooser(const config::Config& config, const config::Model& model,
+                          const PoolsOfModel& pools_of, TicketDirectory& tickets,
+                          ModelMeasures& measures) {
+    ModelChooser chooser;
+    chooser.model_id = model.id;
+    std::string usual;
+    if (model.automatic) {
+        const auto& automatic = *model.automatic;
+        chooser.policy = {static_cast<double>(automatic.speed),
+                          static_cast<double>(automatic.price),
+                          static_cast<double>(automatic.health), automatic.explore_percent / 100.0};
+        for (const auto& id : automatic.candidates) {
+            const auto candidate = std::ranges::find(config.models, id, &config::Model::id);
+            MILLRACE_ASSERT(candidate != config.models.end());
+            chooser.candidates.push_back(
+                {id, candidate->price, pools_of(id), measures.acquire(id)});
+        }
+        usual = automatic.candidates.front();
+    } else {
+        auto rules = RuleSet::compile(model_rules(model.rules), model.id, tickets);
+        MILLRACE_ASSERT(rules);
+        chooser.rules = std::move(*rules);
+        usual = model.rules.back().targets.back().model;
+    }
+    if (const auto pools = pools_of(usual); !pools.empty()) {
+        chooser.usual_pool = pools.front();
+    }
+    return chooser;
+}
 
 std::vector<ModelRule> model_rules(const std::vector<config::ModelRule>& rules) {
     std::vector<ModelRule> out;

@@ -6,7 +6,7 @@
 // Random belong to the calling thread. Views in results live as long as the chooser.
 #pragma once
 
-#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -40,6 +40,14 @@ struct ModelChooser {
     /// that has no backend.
     std::shared_ptr<Pool> usual_pool;
 };
+
+/// Gives the pools of a model's variants with a weight, each once.
+using PoolsOfModel = std::function<std::vector<std::shared_ptr<Pool>>(const std::string& id)>;
+
+/// The chooser of `model`, which has `rules` or `auto`, in a valid configuration.
+ModelChooser make_chooser(const config::Config& config, const config::Model& model,
+                          const PoolsOfModel& pools_of, TicketDirectory& tickets,
+                          ModelMeasures& measures);
 
 /// The rules as configured, for RuleSet::compile.
 std::vector<ModelRule> model_rules(const std::vector<config::ModelRule>& rules);

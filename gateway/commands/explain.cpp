@@ -7,6 +7,7 @@
 #include "gateway/openai/rule_facts.hpp"
 #include "gateway/openai/surface.hpp"
 #include "gateway/pipeline/preference.hpp"
+#include "gateway/upstream/backend.hpp"
 #include "routing/decision.hpp"
 
 namespace millrace::gateway {
@@ -65,9 +66,9 @@ void add_rule_facts(const SampleRequest& request, const routing::Catalog& catalo
     }
     const auto& tenants = catalog.loaded().config.tenants;
     const auto tenant = tenants.find(request.tenant);
-    constexpr float kTokensPerByte = 0.25F;
-    facts.view.rules = &facts.inputs.facts(
-        kTokensPerByte, tenant == tenants.end() ? std::string_view() : tenant->second.tier);
+    facts.view.rules =
+        &facts.inputs.facts(BackendLearned::kUsualTokensPerByte,
+                            tenant == tenants.end() ? std::string_view() : tenant->second.tier);
 }
 
 /// The same facts that the pipeline gives routing. `facts` views into `request`. False = routing is
