@@ -79,7 +79,10 @@ App::App(std::string config_file, const std::shared_ptr<const config::Loaded>& l
       worker_count_(count_workers(loaded->config.process)),
       // One slot per worker, then the acceptor's and the control thread's.
       registry_(worker_count_ + 2, {.version = MILLRACE_VERSION, .workers = worker_count_}),
-      routing_{.pools = {}, .tickets = {}, .rollouts = routing::RolloutDirectory(worker_count_)},
+      routing_{.pools = {},
+               .tickets = {},
+               .rollouts = routing::RolloutDirectory(worker_count_),
+               .measures = {}},
       rollouts_(routing_.rollouts, registry_, clock_,
                 [](config::LogLevel level, const std::string& line) { log(level, line); }),
       builder_(routing_, registry_, clock_, own_namespace(sources_)),
