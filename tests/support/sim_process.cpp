@@ -8,7 +8,8 @@
 
 namespace millrace::test {
 
-SimProcess::SimProcess(std::string model, std::vector<std::string> arguments) : port_(free_port()) {
+SimProcess::SimProcess(std::string model, std::vector<std::string> arguments, std::uint16_t port)
+    : port_(port) {
     std::vector<std::string> command{program("vllm-sim"),
                                      "--address",
                                      loopback(),

@@ -11,6 +11,7 @@
 
 #include "tests/support/metrics_text.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/socket.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace millrace::test {
@@ -18,7 +19,8 @@ namespace millrace::test {
 class SimProcess {
 public:
     /// `arguments` are added to address, model and log. Throws when it does not become healthy.
-    explicit SimProcess(std::string model = "m1", std::vector<std::string> arguments = {});
+    explicit SimProcess(std::string model = "m1", std::vector<std::string> arguments = {},
+                        std::uint16_t port = free_port());
 
     std::uint16_t port() const { return port_; }
     std::string url() const;
