@@ -42,7 +42,7 @@ class RetryPolicy {
 public:
     enum class Verdict : std::uint8_t {
         give_up,
-        fresh_connection,  ///< the same endpoint may be taken, at once
+        fresh_connection,  ///< any endpoint, at once, outside the budget; not a kept connection
         other_endpoint,    ///< avoiding the one that failed
         same_endpoint,     ///< it was not reached and there is no other: after pause()
     };
@@ -50,7 +50,7 @@ public:
     RetryPolicy(const RepeatFacts& facts, std::uint32_t max_attempts);
 
     /// Asks about one failed attempt. Anything but give_up means another attempt, if the budget
-    /// allows it.
+    /// allows it (see fresh_connection).
     Verdict after(const AttemptResult& attempt);
     /// Full-jitter back-off before the same endpoint is tried again: up to 25 ms, doubled per
     /// failure, at most 250 ms.

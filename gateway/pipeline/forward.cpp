@@ -220,10 +220,28 @@ RetryReason reason_of(const routing::AttemptResult& failed, routing::RetryPolicy
     return connecting ? RetryReason::connect_failed : RetryReason::before_first_byte;
 }
 
+/// The right to another attempt; nullopt when the last one's outcome has to do.
+std::optional<routing::RetryBudget::Lease> permit_for(routing::RetryPolicy::Verdict verdict,
+                                                      routing::RetryBudget& budget,
+                                                      const routing::Pool& pool,
+                                                      std::uint32_t percent) {
+    using Verdict = routing::RetryPolicy::Verdict;
+    if (verdict == Verdict::give_up) {
+        return std::nullopt;
+    }
+    if (verdict == Verdict::fresh_connection) {
+        // Happens once per request and makes no work for a backend that had hung up; connections
+        // that were kept together are closed together, which would exhaust the budget.
+        return routing::RetryBudget::Lease();
+    }
+    auto lease = budget.take(pool.counts().in_flight, percent);
+    return lease ? std::optional(std::move(lease)) : std::nullopt;
+}
+
 /// Leases an endpoint, waiting for one if need be, and begins the account of the attempt.
 Task<Result<void>> begin_attempt(RequestScope& scope, const Request& request,
                                  const Resolved& resolved, const routing::Selection& selection,
-                                 Answer& answer) {
+                                 bool fresh_connection, Answer& answer) {
     auto& services = scope.services;
     routing::Selected selected;
     if (resolved.pinned != nullptr) {
@@ -253,8 +271,9 @@ Task<Result<void>> begin_attempt(RequestScope& scope, const Request& request,
     record.chosen_by = routing::to_string(selected.reason).data();
     scope.demand.dispatch();
     answer.begun_at = services.loop.recent();
-    answer.attempt.emplace(services.loop, services.upstreams, scope.exchange.abort,
-                           options_for(scope, request, resolved, *answer.backend));
+    auto options = options_for(scope, request, resolved, *answer.backend);
+    options.fresh_connection = fresh_connection;
+    answer.attempt.emplace(services.loop, services.upstreams, scope.exchange.abort, options);
     co_return Result<void>{};
 }
 
@@ -287,9 +306,11 @@ Task<Result<void>> forward(RequestScope& scope, const Request& request, const Re
         static_cast<std::uint32_t>(estimated_prompt_tokens(request, *answer.backend));
     answer.ready_at = services.loop.recent();
     auto selection = selection_for(scope, request, resolved);
+    bool fresh_connection = false;
     scope.record.queue_wait = Duration(0);
     for (;;) {
-        if (auto begun = co_await begin_attempt(scope, request, resolved, selection, answer);
+        if (auto begun = co_await begin_attempt(scope, request, resolved, selection,
+                                                fresh_connection, answer);
             !begun) {
             co_return begun;
         }
@@ -305,22 +326,20 @@ Task<Result<void>> forward(RequestScope& scope, const Request& request, const Re
             co_return Result<void>{};
         }
         const auto verdict = scope.exchange.abort ? Verdict::give_up : policy.after(*failed);
-        auto lease =
-            verdict == Verdict::give_up
-                ? routing::RetryBudget::Lease()
-                : rule.retries->take(answer.pool->counts().in_flight, retry.budget_percent);
-        if (!lease && outcome) {
+        auto permit = permit_for(verdict, *rule.retries, *answer.pool, retry.budget_percent);
+        if (!permit && outcome) {
             co_return Result<void>{};  // what the backend says is the answer
         }
         const auto ended =
             outcome ? metrics::AttemptOutcome::error_status : attempt_outcome(outcome.error().code);
-        if (!lease) {
+        if (!permit) {
             record_attempt(scope, answer, ended);
             co_return std::unexpected(std::move(outcome.error()));
         }
-        answer.retry = std::move(lease);
+        answer.retry = std::move(*permit);
         // The set keeps it alive for as long as it can be picked.
         selection.avoid = verdict == Verdict::other_endpoint ? answer.endpoint.get() : nullptr;
+        fresh_connection = verdict == Verdict::fresh_connection;
         end_attempt(scope, answer, ended, reason_of(*failed, verdict));
         if (verdict == Verdict::same_endpoint) {
             co_await pause(services.loop, scope.exchange.abort,

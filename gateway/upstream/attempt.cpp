@@ -110,7 +110,9 @@ Task<Result<void>> Attempt::connect(const routing::EndpointState& endpoint,
         co_return std::unexpected(interrupted());
     }
     const auto* tls = endpoint.address.https ? backend.tls.get() : nullptr;
-    connection_ = pool_.take(endpoint.generation, tls);
+    if (!options_.fresh_connection) {
+        connection_ = pool_.take(endpoint.generation, tls);
+    }
     if (connection_ != nullptr) {
         reused_ = true;
         phase_ = Phase::sending;

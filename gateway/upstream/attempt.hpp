@@ -42,6 +42,7 @@ struct AttemptOptions {
     Duration total_limit{0};                  ///< the limit behind it, for the error's text
     bool is_stream = false;                   ///< the first-token limit applies
     bool is_head = false;                     ///< the request is a HEAD: no body will follow
+    bool fresh_connection = false;            ///< kept ones are not trusted
 };
 
 class Attempt {
@@ -51,7 +52,8 @@ public:
     Attempt& operator=(const Attempt&) = delete;
     ~Attempt() = default;
 
-    /// Takes a kept connection or opens one. Both arguments outlive the call.
+    /// Takes a kept connection, unless the options ask for a fresh one, or opens one. Both
+    /// arguments outlive the call.
     Task<Result<void>> connect(const routing::EndpointState& endpoint,
                                const BackendRuntime& backend);
 

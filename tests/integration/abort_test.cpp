@@ -1,12 +1,12 @@
 // A client that leaves is felt by the backend within 100 ms, in every phase, and leaves nothing
 // behind.
 #include <cstdlib>
-#include <filesystem>
 #include <thread>
 
 #include <gtest/gtest.h>
 
 #include "tests/integration/rig.hpp"
+#include "tests/support/process_stats.hpp"
 #include "tests/support/sim_process.hpp"
 
 namespace millrace::test {
@@ -117,15 +117,6 @@ std::size_t storm_size() {
     return given != nullptr ? std::stoul(given) : 3000;
 }
 
-std::size_t open_files(pid_t pid) {
-    std::size_t count = 0;
-    for ([[maybe_unused]] const auto& entry :
-         std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd")) {
-        ++count;
-    }
-    return count;
-}
-
 /// One client's part of the storm: ask, maybe read a little, leave in one of three ways.
 void storm(std::uint16_t port, std::size_t count, unsigned seed) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -153,7 +144,7 @@ TEST(AbortStorm, LeavesAllGaugesAtZeroAndEveryRequestAccountedFor) {
     const SimProcess sim("m1");
     const GatewayProcess gateway({.document = one_model(sim.url())});
     ASSERT_EQ(call(gateway.port(), post(kChat, chat("m1"))).status(), 200);
-    const auto files_before = open_files(gateway.pid());
+    const auto files_before = open_descriptors(gateway.pid());
     const std::size_t threads = 8;
     const std::size_t each = storm_size() / threads;
     std::vector<std::thread> clients;
@@ -177,8 +168,8 @@ TEST(AbortStorm, LeavesAllGaugesAtZeroAndEveryRequestAccountedFor) {
                static_cast<double>(gateway.access_log().size());
     })) << gateway.metrics().sum("millrace_requests_total")
         << " requests are counted, " << gateway.access_log().size() << " logged";
-    EXPECT_TRUE(eventually([&] { return open_files(gateway.pid()) <= files_before + 70; }))
-        << open_files(gateway.pid()) << " files are open, before it were " << files_before;
+    EXPECT_TRUE(eventually([&] { return open_descriptors(gateway.pid()) <= files_before + 70; }))
+        << open_descriptors(gateway.pid()) << " files are open, before it were " << files_before;
     EXPECT_TRUE(eventually([&] { return sim.metrics().sum("vllm:num_requests_running") == 0; }))
         << "the backend still works for clients that have left";
 }

@@ -1,10 +1,10 @@
 // When a request is sent again and when it is not; readers that do not read.
 #include <atomic>
-#include <fstream>
 
 #include <gtest/gtest.h>
 
 #include "tests/integration/rig.hpp"
+#include "tests/support/process_stats.hpp"
 
 namespace millrace::test {
 namespace {
@@ -43,6 +43,48 @@ TEST(Retry, OnceWhenAKeptConnectionTurnsOutToBeDead) {
               1);
     // One request of the client is one request in the books.
     EXPECT_EQ(rig.gateway.metrics().sum("millrace_requests_total"), 2);
+}
+
+TEST(Retry, TakesAFreshConnectionWhenSeveralKeptOnesAreDead) {
+    // Six connections are kept; the backend will drop whatever comes next on any of them.
+    constexpr std::size_t kKept = 6;
+    std::atomic<std::size_t> first{0};
+    ScriptedBackend backend([&](BackendConnection& connection) {
+        const auto seen = connection.read_request();
+        ++first;
+        if (seen && (first > kKept || connection.wait_for("all"))) {
+            connection.send(well_behaved(*seen));
+            connection.read_request();
+            connection.reset();
+        }
+    });
+    const GatewayProcess gateway(
+        {.document = one_model(backend.url(), "idle_timeout: 60s"), .workers = 1});
+    const auto ask_at_once = [&] {
+        std::vector<RawClient> clients;
+        for (std::size_t i = 0; i < kKept; ++i) {
+            clients.emplace_back(gateway.port()).send(post(kChat, chat("m1")));
+        }
+        if (first <= kKept) {
+            EXPECT_TRUE(backend.wait_for_requests(kKept));
+            backend.release("all");
+        }
+        for (auto& client : clients) {
+            const auto answer = client.read_response();
+            EXPECT_TRUE(answer && answer->status() == 200)
+                << "stale connections became the client's problem: "
+                << answer.value_or(Message{}).raw;
+        }
+    };
+    ask_at_once();
+    ASSERT_EQ(backend.connections(), kKept);
+    EXPECT_EQ(call(gateway.port(), post(kChat, chat("m1"))).status(), 200)
+        << "one dead connection was exchanged for another";
+    EXPECT_EQ(backend.connections(), kKept + 1);
+    ask_at_once();
+    EXPECT_EQ(backend.connections(), 2 * kKept + 1);
+    EXPECT_EQ(gateway.metrics().sum("millrace_retries_total", {{"reason", "stale_connection"}}),
+              kKept + 1);
 }
 
 TEST(Retry, NeverAfterTheFirstResponseByteOfAKeptConnection) {
@@ -134,19 +176,6 @@ TEST(Retry, EvictsAKeptConnectionOnWhichTheBackendSpoke) {
     EXPECT_EQ(rig.backend.connections(), 20U);
 }
 
-std::size_t resident_kib(pid_t pid) {
-    std::ifstream status("/proc/" + std::to_string(pid) + "/status");
-    std::string word;
-    std::size_t value = 0;
-    while (status >> word) {
-        if (word == "VmRSS:") {
-            status >> value;
-            break;
-        }
-    }
-    return value;
-}
-
 TEST(SlowReader, StopsTheReadFromTheBackendAndIsCutOffWhenItStalls) {
     std::atomic<std::size_t> sent{0};
     const std::string piece(64 * 1024, 'x');
@@ -164,7 +193,7 @@ TEST(SlowReader, StopsTheReadFromTheBackendAndIsCutOffWhenItStalls) {
             }
         },
         {}, {.document = "client_timeouts: {write_stall: 2s}\n"});
-    const auto before = resident_kib(rig.gateway.pid());
+    const auto before = status_kib(rig.gateway.pid(), "VmRSS:");
     RawClient client(rig.gateway.port());
     client.limit_receive_buffer(16 * 1024);
     client.send(post(kChat, chat("m1", true), {{"x-request-id", "stalled-1"}}));
@@ -177,7 +206,7 @@ TEST(SlowReader, StopsTheReadFromTheBackendAndIsCutOffWhenItStalls) {
     EXPECT_LT(sent.load(), 24U * 1024 * 1024);
     // A sanitizer keeps what was freed, and its shadow.
     constexpr std::size_t kMargin = kSlowdown == 1 ? 4 * 1024 : 64 * 1024;
-    EXPECT_LT(resident_kib(rig.gateway.pid()), before + kMargin);
+    EXPECT_LT(status_kib(rig.gateway.pid(), "VmRSS:"), before + kMargin);
     EXPECT_TRUE(rig.gateway.quiet());
 }
 

@@ -214,6 +214,15 @@ TEST_F(AttemptTest, UsesAKeptConnectionAgain) {
     EXPECT_EQ(backend->request_count(), 3U);
 }
 
+TEST_F(AttemptTest, OpensAFreshConnectionWhenToldTo) {
+    begin(ScriptedBackend::always(test::response(200, "hello")));
+    exchange();
+    options.fresh_connection = true;
+    EXPECT_EQ(exchange().body, "hello");
+    EXPECT_FALSE(attempt->reused());
+    EXPECT_EQ(backend->connections(), 2U);
+}
+
 TEST_F(AttemptTest, KeepsNoConnectionWhenTheConfigurationSaysSo) {
     settings.max_idle_connections = 0;
     begin(ScriptedBackend::always(test::response(200, "hello")));
