@@ -35,6 +35,9 @@ std::unique_ptr<Connection> UpstreamPool::take(std::uint64_t generation,
 
 void UpstreamPool::put(std::unique_ptr<Connection> connection, std::size_t max_idle,
                        Duration idle_timeout) {
+    if (idle_.size() >= sweep_at_) {
+        sweep();
+    }
     auto& kept = idle_[connection->generation];
     if (kept.size() >= max_idle || connection->socket.may_read()) {
         return;
@@ -43,6 +46,12 @@ void UpstreamPool::put(std::unique_ptr<Connection> connection, std::size_t max_i
     connection->socket.set_listener(&Connection::evict, connection.get());
     loop_.arm(connection->idle, loop_.recent() + idle_timeout);
     kept.push_back(std::move(connection));
+}
+
+/// An endpoint whose connections are all in use leaves too; it is back with the next put().
+void UpstreamPool::sweep() {
+    std::erase_if(idle_, [](const auto& entry) { return entry.second.empty(); });
+    sweep_at_ = std::max<std::size_t>(64, idle_.size() * 2);
 }
 
 void UpstreamPool::evict(Connection& connection) {

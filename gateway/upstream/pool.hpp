@@ -55,17 +55,20 @@ public:
     /// `max_idle` are kept.
     void put(std::unique_ptr<Connection> connection, std::size_t max_idle, Duration idle_timeout);
 
-    /// Closes the idle connections of endpoints that are gone.
-    void forget(std::uint64_t generation) { idle_.erase(generation); }
     void clear() { idle_.clear(); }
     std::size_t idle_connections() const;
+    /// Endpoints that something is remembered of. Those that are gone leave by and by: what was
+    /// kept of them times out, and the rest is swept when there are twice as many as there were.
+    std::size_t endpoints() const { return idle_.size(); }
 
 private:
     friend struct Connection;
     void evict(Connection& connection);
+    void sweep();
 
     Loop& loop_;
     std::unordered_map<std::uint64_t, std::vector<std::unique_ptr<Connection>>> idle_;
+    std::size_t sweep_at_ = 64;
 };
 
 }  // namespace millrace::gateway

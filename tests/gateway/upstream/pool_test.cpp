@@ -178,20 +178,28 @@ TEST_F(PoolTest, CountsIdleTimeAnewAtEveryReturn) {
     EXPECT_EQ(rig.pool.idle_connections(), 0U);
 }
 
-TEST_F(PoolTest, ForgetsOneEndpointOrAll) {
+TEST_F(PoolTest, RemembersNothingOfEndpointsThatAreGone) {
+    Fd peer;
+    for (std::uint64_t generation = 1; generation <= 200; ++generation) {
+        keep(generation, peer);
+        ASSERT_NE(rig.pool.take(generation, nullptr), nullptr);
+        EXPECT_LE(rig.pool.endpoints(), 65U);
+    }
+    Fd kept;
+    keep(1, kept);
+    EXPECT_EQ(rig.pool.idle_connections(), 1U);
+    EXPECT_TRUE(stays_open(kept));
+}
+
+TEST_F(PoolTest, IsCleared) {
     Fd one;
     Fd two;
-    Fd three;
     keep(1, one);
     keep(2, two);
-    keep(3, three);
-    rig.pool.forget(1);
-    EXPECT_TRUE(is_closed(one));
-    EXPECT_TRUE(stays_open(two));
-    EXPECT_EQ(rig.pool.idle_connections(), 2U);
     rig.pool.clear();
+    EXPECT_TRUE(is_closed(one));
     EXPECT_TRUE(is_closed(two));
-    EXPECT_TRUE(is_closed(three));
+    EXPECT_EQ(rig.pool.endpoints(), 0U);
 }
 
 }  // namespace
