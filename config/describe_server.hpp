@@ -125,7 +125,8 @@ void describe(Visitor& visitor, ClientTimeouts& x) {
                    .max = kOneDay},
                   x.header);
     visitor.field({.key = "body_grace",
-                   .doc = "Time before a body must keep up with `body_rate`.",
+                   .doc = "Time before a body must keep up with `body_rate`, and the longest "
+                          "silence in it.",
                    .min = 1,
                    .max = kOneDay},
                   x.body_grace);

@@ -83,13 +83,16 @@ Task<bool> RequestBody::send_continue() {
     co_return co_await client_.write_all(line, timeouts_.write_stall, tiny);
 }
 
-Instant RequestBody::rate_deadline() const {
-    const auto rate = timeouts_.body_rate;
-    const Duration earned =
-        rate == 0 ? Duration(0)
-                  : std::chrono::seconds(1) * static_cast<std::int64_t>(received_ / rate);
-    return rate == 0 ? Instant::max() - std::chrono::hours(1)
-                     : started_ + timeouts_.body_grace + earned;
+void RequestBody::begin_clock() {
+    deadline_ = client_.loop.now() + timeouts_.body_grace;
+}
+
+/// A token bucket as deep as the grace: whoever sends fast cannot save up a long silence, during
+/// which the bytes sent would occupy the budget.
+void RequestBody::earn_time(std::uint64_t bytes) {
+    const Duration earned = Duration(std::chrono::seconds(1)) * static_cast<std::int64_t>(bytes) /
+                            static_cast<std::int64_t>(timeouts_.body_rate);
+    deadline_ = std::min(deadline_ + earned, client_.loop.recent() + timeouts_.body_grace);
 }
 
 Task<Result<void>> RequestBody::receive(Buffer& target, std::size_t most) {
@@ -99,6 +102,7 @@ Task<Result<void>> RequestBody::receive(Buffer& target, std::size_t most) {
             case IoStatus::ok:
                 target.commit(got.bytes);
                 received_ += got.bytes;
+                earn_time(got.bytes);
                 co_return Result<void>{};
             case IoStatus::eof:
             case IoStatus::failed:
@@ -106,7 +110,7 @@ Task<Result<void>> RequestBody::receive(Buffer& target, std::size_t most) {
                 co_return std::unexpected(to_error(AbortReason::client_closed));
             case IoStatus::blocked: break;
         }
-        switch (co_await client_.wait_readable(rate_deadline())) {
+        switch (co_await client_.wait_readable(deadline_)) {
             case WaitResult::ready: break;
             case WaitResult::timeout:
                 co_return failure(Errc::body_timeout, Origin::downstream,
@@ -123,7 +127,7 @@ Task<Result<void>> RequestBody::receive(Buffer& target, std::size_t most) {
 Task<Result<std::string_view>> RequestBody::read_length(std::uint64_t size, BudgetLease& lease,
                                                         BodyObserver* observer) {
     static_cast<void>(lease);
-    started_ = client_.loop.now();
+    begin_clock();
     if (!co_await send_continue()) {
         co_return std::unexpected(to_error(client_.abort.reason()));
     }
@@ -172,7 +176,7 @@ Result<void> RequestBody::take_chunks(std::string_view raw, std::uint64_t limit,
 
 Task<Result<std::string_view>> RequestBody::read_chunked(std::uint64_t limit, BudgetLease& lease,
                                                          BodyObserver* observer) {
-    started_ = client_.loop.now();
+    begin_clock();
     if (!lease.grow_to(kChunkedStart)) {
         co_return overloaded();
     }

@@ -35,7 +35,8 @@ private:
     Task<Result<void>> receive(Buffer& target, std::size_t most);
     Task<bool> send_continue();
     void keep_surplus(std::string_view bytes);
-    Instant rate_deadline() const;
+    void begin_clock();
+    void earn_time(std::uint64_t bytes);
 
     Client& client_;
     const http1::RequestHead& head_;
@@ -43,7 +44,7 @@ private:
     const config::ClientTimeouts& timeouts_;
     http1::ChunkDecoder chunks_;
     Buffer body_;
-    Instant started_{};
+    Instant deadline_{};  // by then the client has fallen behind the rate
     std::uint64_t received_ = 0;
     bool read_ = false;
 };

@@ -174,6 +174,20 @@ TEST(ClientTimeouts, EndABodySlowerThanTheRate) {
     EXPECT_EQ(rig.backend.connections(), 0U);
 }
 
+TEST(ClientTimeouts, EndABodyThatFallsSilentAfterAFastStart) {
+    const Rig rig(ScriptedBackend::answering(well_behaved), {},
+                  {.document = "client_timeouts: {body_grace: 300ms, body_rate: 1KiB}\n"});
+    RawClient client(rig.gateway.port());
+    client.send(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "Content-Length: 600000\r\n\r\n");
+    ASSERT_TRUE(client.send("{\"model\": \"m1\", \"padding\": \"" + std::string(500'000, 'x')));
+    const auto answer = client.read_response(5s * kSlowdown);
+    ASSERT_TRUE(answer) << "at 1 KiB/s, half a megabyte was worth 8 minutes of silence";
+    EXPECT_EQ(answer->status(), 408);
+    EXPECT_EQ(answer->error_code(), "body_timeout");
+}
+
 TEST(ClientTimeouts, LetAFastEnoughBodyPass) {
     const Rig rig(ScriptedBackend::answering(well_behaved), {},
                   {.document = "client_timeouts: {body_grace: 300ms, body_rate: 1KiB}\n"});
