@@ -20,6 +20,14 @@ void describe(Visitor& visitor, Config& x) {
     visitor.field({.key = "limits",
                    .doc = "Limits on the form of requests; crossing one is a 4xx that names it."},
                   x.limits);
+    visitor.field({.key = "overload",
+                   .doc = "When the process gives up more and more to stay alive: from 85 % of a "
+                          "resource idle timeouts shrink, from 92 % connections close after their "
+                          "answer, from 95 % requests get a 503 before their body is read, from "
+                          "97 % nothing is accepted. The resources are `limits.buffered_bytes`, "
+                          "`listeners.data.max_connections`, file descriptors and the time of the "
+                          "event loops; each leads only to the steps that relieve it."},
+                  x.overload);
     visitor.field({.key = "http", .doc = "Choices where HTTP leaves one."}, x.http);
     visitor.field({.key = "client_timeouts", .doc = "Timeouts towards clients."},
                   x.client_timeouts);

@@ -38,8 +38,8 @@ void describe(Visitor& visitor, DataListener& x) {
         {.key = "max_connections", .doc = "Connections at one time.", .min = 1, .max = 10'000'000},
         x.max_connections);
     visitor.field({.key = "max_connections_per_source",
-                   .doc = "Connections from one address at one time; 0 = no limit. Trusted proxies "
-                          "are never limited.",
+                   .doc = "Connections from one IPv4 address or IPv6 /64 at one time; 0 = no "
+                          "limit. Trusted proxies are never limited.",
                    .max = 10'000'000},
                   x.max_connections_per_source);
 }
@@ -101,6 +101,16 @@ void describe(Visitor& visitor, Limits& x) {
                           "again over several gateways.",
                    .min = 1},
                   x.requests_per_connection);
+}
+
+template <class Visitor>
+void describe(Visitor& visitor, Overload& x) {
+    visitor.field({.key = "loop_lag",
+                   .doc = "Requests are refused while a worker's event loop is this late for a "
+                          "fifth of a second; at twice this nothing is accepted. 0 = lag does not "
+                          "count.",
+                   .max = kOneDay},
+                  x.loop_lag);
 }
 
 template <class Visitor>

@@ -50,8 +50,8 @@ struct DataListener {
     Address address{"0.0.0.0", 8080};
     std::optional<ListenerTls> tls;
     std::uint32_t max_connections = 10'000;
-    /// Largest number of connections from one source address; 0 = no limit. Never applied to
-    /// trusted proxies.
+    /// Largest number of connections from one IPv4 address or IPv6 /64; 0 = no limit. Never applied
+    /// to trusted proxies.
     std::uint32_t max_connections_per_source = 0;
     bool operator==(const DataListener&) const = default;
 };
@@ -88,6 +88,13 @@ struct Limits {
     std::uint32_t json_depth = 64;
     std::uint32_t requests_per_connection = 10'000;
     bool operator==(const Limits&) const = default;
+};
+
+/// When the process as a whole counts as overloaded (routing/overload); what else it looks at has
+/// a limit of its own: limits.buffered_bytes, listeners.data.max_connections, RLIMIT_NOFILE.
+struct Overload {
+    Duration loop_lag = 250ms;  ///< of a worker's event loop, sustained; 0 = not looked at
+    bool operator==(const Overload&) const = default;
 };
 
 enum class Underscores : std::uint8_t { reject, drop };
@@ -393,6 +400,7 @@ struct Config {
     Listeners listeners;
     Process process;
     Limits limits;
+    Overload overload;
     HttpOptions http;
     ClientTimeouts client_timeouts;
     Authentication authentication;

@@ -54,6 +54,7 @@ enum class Series : std::uint8_t {
     connections_total,
     tls_handshakes_total,
     buffered_bytes,
+    overload_step,
     // Configuration and the process.
     config_reloads_total,
     config_last_reload_success,
@@ -185,6 +186,9 @@ inline constexpr std::array<SeriesInfo, kSeriesCount> kSeries{{
      "TLS handshakes with clients."},
     {Series::buffered_bytes, SeriesType::gauge, "millrace_buffered_bytes", "bytes", {},
      "Bytes leased from the process-wide byte budget (bodies, queued bodies, relay buffers)."},
+    {Series::overload_step, SeriesType::gauge, "millrace_overload_step", "step", {},
+     "What the process gives up at the moment: 0 nothing, 1 idle timeouts are shortened, 2 "
+     "connections close after their answer, 3 requests are refused, 4 nothing is accepted."},
     {Series::config_reloads_total, SeriesType::counter, "millrace_config_reloads_total",
      "reloads", {"result"},
      "Configuration reloads."},
@@ -202,7 +206,7 @@ inline constexpr std::array<SeriesInfo, kSeriesCount> kSeries{{
      "Access log lines overwritten because the disk or pipe was too slow."},
     {Series::event_loop_lag_seconds, SeriesType::histogram, "millrace_event_loop_lag_seconds",
      "seconds", {"worker"},
-     "How late a worker's timer ran.",
+     "How late a worker came to a timer that was due or to an event that was ready.",
      kLoopLagBounds},
     {Series::build_info, SeriesType::gauge, "millrace_build_info", "constant", {"version"},
      "Always 1."},

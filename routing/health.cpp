@@ -103,12 +103,19 @@ std::optional<HealthChange> PoolHealth::checked(EndpointHealth& endpoint, CheckR
     if (!policy_.checks.enabled || found == nullptr) {
         return std::nullopt;
     }
+    using Connections = EndpointHealth::Connections;
+    // Either way it has been looked into; the next announcement is a new one.
+    auto announced = Connections::closing;
+    const bool shuts_down = endpoint.connections_.compare_exchange_strong(
+                                announced, Connections::kept, std::memory_order_relaxed) &&
+                            !result.ok;
     if (result.ok != endpoint.unhealthy_) {
         endpoint.checks_in_a_row_ = 0;
         return std::nullopt;
     }
-    const auto needed =
-        endpoint.unhealthy_ ? policy_.checks.healthy_after : policy_.checks.unhealthy_after;
+    const auto needed = endpoint.unhealthy_ ? policy_.checks.healthy_after
+                        : shuts_down        ? 1
+                                            : policy_.checks.unhealthy_after;
     if (++endpoint.checks_in_a_row_ < needed) {
         return std::nullopt;
     }
@@ -117,7 +124,7 @@ std::optional<HealthChange> PoolHealth::checked(EndpointHealth& endpoint, CheckR
     if (endpoint.unhealthy_) {
         apply();
         return change_of(*found, HealthState::healthy, HealthState::unhealthy,
-                         HealthCause::checks_failed);
+                         shuts_down ? HealthCause::shutting_down : HealthCause::checks_failed);
     }
     if (endpoint.breaker_.state() == Circuit::closed) {
         endpoint.breaker_.close(now);  // what attempts said until here is about the outage

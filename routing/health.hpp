@@ -13,7 +13,9 @@
 // (allowed_ejections), whatever happens: too many suspects means that the suspicion is wrong, or
 // that a bad endpoint is better than none. Panic goes further: when fewer than `panic_percent` of
 // the pool are at full service, nothing is withheld on suspicion. A check that passes does not end
-// an ejection: a server whose requests fail may well say that it is healthy.
+// an ejection: a server whose requests fail may well say that it is healthy. A server that used to
+// keep connections, answers `Connection: close` and then fails a check is shutting down: one failed
+// check is enough.
 //
 // Thread-safety: all of EndpointHealth's and PoolHealth's public functions from any thread. A
 // success costs one relaxed increment and one relaxed load; what a failure or a change of state
@@ -67,8 +69,20 @@ public:
     std::uint32_t slot_cap() const noexcept { return cap_.load(std::memory_order_relaxed); }
     bool available() const noexcept { return slot_cap() != 0; }
 
+    /// A response head said whether its connection stays open. One load, unless that changed.
+    void answered(bool keeps_connection) noexcept {
+        const auto seen = connections_.load(std::memory_order_relaxed);
+        if (keeps_connection ? seen != Connections::kept : seen == Connections::kept) {
+            connections_.store(keeps_connection ? Connections::kept : Connections::closing,
+                               std::memory_order_relaxed);
+        }
+    }
+
 private:
     friend class PoolHealth;
+
+    /// `closing` = after `kept`: a server that never keeps any announces nothing by closing them.
+    enum class Connections : std::uint8_t { never_kept, kept, closing };
 
     static constexpr std::uint8_t kFailing = 1;   // a success ends a run of failures
     static constexpr std::uint8_t kHalfOpen = 2;  // a success earns trust
@@ -78,6 +92,7 @@ private:
     // Read by every pick and every outcome, written on changes only.
     alignas(64) std::atomic<std::uint32_t> cap_{kNoCap};
     std::atomic<std::uint8_t> attention_{0};
+    std::atomic<Connections> connections_{Connections::never_kept};
 
     // Guarded by the pool's mutex.
     std::uint32_t failures_in_a_row_ = 0;

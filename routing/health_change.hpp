@@ -24,6 +24,7 @@ enum class HealthState : std::uint8_t {
 
 enum class HealthCause : std::uint8_t {
     checks_failed,
+    shutting_down,  ///< it announced `Connection: close` and then failed a check
     check_passed,
     checks_off,            ///< the configuration no longer checks
     consecutive_failures,  ///< so many attempts failed in a row
@@ -37,10 +38,10 @@ enum class HealthCause : std::uint8_t {
 
 inline constexpr std::array<std::string_view, 4> kHealthStateNames{"healthy", "unhealthy",
                                                                    "ejected", "half_open"};
-inline constexpr std::array<std::string_view, 10> kHealthCauseNames{
-    "checks_failed",      "check_passed",     "checks_off",   "consecutive_failures",
-    "failure_percentage", "slow_first_token", "trial_failed", "ejection_over",
-    "trials_succeeded",   "too_few_endpoints"};
+inline constexpr std::array<std::string_view, 11> kHealthCauseNames{
+    "checks_failed",        "shutting_down",      "check_passed",     "checks_off",
+    "consecutive_failures", "failure_percentage", "slow_first_token", "trial_failed",
+    "ejection_over",        "trials_succeeded",   "too_few_endpoints"};
 
 constexpr std::string_view to_string(HealthState state) {
     return kHealthStateNames[static_cast<std::size_t>(state)];

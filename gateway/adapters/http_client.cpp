@@ -21,6 +21,8 @@
 #include <optional>
 #include <tuple>
 
+#include "config/base/shortage.hpp"
+
 namespace millrace::gateway {
 namespace {
 
@@ -49,6 +51,11 @@ std::unexpected<Error> failed(const HttpRequest& request, std::string_view step,
     if (error == beast::error::timeout) {
         return failed(request, Errc::total_timeout,
                       "no answer within " + std::to_string(seconds(request.timeout)) + " s");
+    }
+    if (is_own_shortage(error)) {
+        return failure(Errc::server_overloaded, Origin::internal,
+                       request.method + " " + request.url +
+                           " was not sent: " + std::string(step) + ": " + error.message() + ".");
     }
     return failed(request, Errc::upstream_closed, std::string(step) + ": " + error.message());
 }

@@ -42,6 +42,8 @@ struct HttpAnswer {
     std::string body;
 };
 
+/// The error's origin is `internal` when it is this process that has no descriptors or memory left,
+/// which says nothing about the other side.
 Result<HttpAnswer> http_exchange(const HttpRequest& request);
 
 /// The same without blocking: runs on the thread of `loop` and calls `done` there, unless the loop

@@ -90,6 +90,11 @@ App::App(std::string config_file, const std::shared_ptr<const config::Loaded>& l
       prompt_secret_(random_word()),
       health_checks_(rounds(health_checks())),
       engine_metrics_(rounds(engine_metrics())),
+      overload_monitor_(
+          overload_, [this] { return read_load(); },
+          [this](const OverloadMonitor::Change& change, const OverloadReading& reading) {
+              on_overload(change, reading);
+          }),
       lifecycle_(loaded->config.drain) {}
 
 EndpointRounds App::rounds(RoundKind kind) {
@@ -171,6 +176,7 @@ void App::start_workers() {
     const SharedServices shared{clock_,
                                 *snapshots_,
                                 budget_,
+                                overload_,
                                 response_ids_,
                                 access_log_.get(),
                                 prompt_secret_,
@@ -183,7 +189,7 @@ void App::start_workers() {
         workers_.back()->start();
     }
     acceptor_ = std::make_unique<Acceptor>(data_listener_->native(), workers_, *snapshots_,
-                                           registry_.slot(worker_count_));
+                                           overload_, registry_.slot(worker_count_));
     acceptor_->start();
 }
 
@@ -206,6 +212,7 @@ int App::run() {
     signals_.add(SIGHUP);
     await_signal();
     review_endpoints();
+    overload_monitor_.start(control_, clock_);
     control_.run();
     rollouts_.save();
     return lifecycle_.exit_code() == 0 ? kExitClean : kExitDrainDeadline;

@@ -23,6 +23,7 @@
 #include "gateway/app/discovery.hpp"
 #include "gateway/app/endpoint_rounds.hpp"
 #include "gateway/app/lifecycle.hpp"
+#include "gateway/app/overload_monitor.hpp"
 #include "gateway/app/rollouts.hpp"
 #include "gateway/app/snapshot_builder.hpp"
 #include "gateway/openai/response_ids.hpp"
@@ -31,6 +32,7 @@
 #include "gateway/server/worker.hpp"
 #include "metrics/registry.hpp"
 #include "routing/catalog.hpp"
+#include "routing/overload.hpp"
 
 namespace millrace::gateway {
 
@@ -63,6 +65,8 @@ private:
     void perform(const LifecycleActions& actions);
     void tick();
     void review_endpoints();
+    OverloadReading read_load() const;
+    void on_overload(const OverloadMonitor::Change& change, const OverloadReading& reading);
 
     ControlPlane control_plane();
     Result<void> set_drained(bool drained);
@@ -84,6 +88,7 @@ private:
     Rollouts rollouts_;
     SnapshotBuilder builder_;
     ByteBudget budget_;
+    routing::OverloadLadder overload_;
     openai::ResponseIds response_ids_;
     const std::uint64_t prompt_secret_;
     std::unique_ptr<AccessLog> access_log_;
@@ -98,6 +103,8 @@ private:
     boost::asio::steady_timer reviewer_{control_};
     EndpointRounds health_checks_;
     EndpointRounds engine_metrics_;
+    OverloadMonitor overload_monitor_;
+    std::uint64_t own_descriptors_ = 0;  // those that are no worker's socket
     std::unique_ptr<ControlServer> metrics_server_;
     std::unique_ptr<ControlServer> admin_server_;
     std::unique_ptr<FileWatch> watch_;

@@ -1,7 +1,9 @@
 // The app as operators see it: metrics and admin listeners, gauges, drain and explain.
 #include <dirent.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -49,6 +51,36 @@ std::uint32_t App::connections() const {
         total += worker->connections();
     }
     return total;
+}
+
+OverloadReading App::read_load() const {
+    const auto& config = loaded_.current()->config;
+    OverloadReading reading;
+    reading.bytes = budget_.used();
+    reading.byte_limit = budget_.limit();
+    reading.connections = connections();
+    reading.connection_limit = config.listeners.data.max_connections;
+    reading.descriptors = own_descriptors_;
+    for (const auto& worker : workers_) {
+        reading.descriptors += worker->sockets();
+        reading.loop_lag = std::max(reading.loop_lag, worker->loop_lag());
+    }
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+        reading.descriptor_limit = limit.rlim_cur;
+    }
+    reading.loop_lag_limit = config.overload.loop_lag;
+    return reading;
+}
+
+void App::on_overload(const OverloadMonitor::Change& change, const OverloadReading& reading) {
+    log(change.to > change.from ? config::LogLevel::warning : config::LogLevel::info,
+        describe(change, reading));
+    if (change.to > change.from) {
+        for (const auto& worker : workers_) {
+            worker->shorten_idle();
+        }
+    }
 }
 
 Result<void> App::set_drained(bool drained) {
@@ -161,6 +193,8 @@ void App::register_gauges() {
         gauges_.push_back(registry_.register_gauge(series, {}, std::move(read)));
     };
     add(Series::buffered_bytes, [this] { return static_cast<double>(budget_.used()); });
+    add(Series::overload_step,
+        [this] { return static_cast<double>(overload_.actions().step); });
     add(Series::config_last_reload_success,
         [this] { return last_reload_succeeded_.load(std::memory_order_relaxed) ? 1.0 : 0.0; });
     add(Series::config_generation,
@@ -168,6 +202,7 @@ void App::register_gauges() {
     add(Series::access_log_dropped_total, [this] {
         return access_log_ == nullptr ? 0.0 : static_cast<double>(access_log_->dropped());
     });
+    own_descriptors_ = static_cast<std::uint64_t>(count_open_files());
     metrics::ProcessSource source;
     source.read = read_text;
     source.open_files = count_open_files;

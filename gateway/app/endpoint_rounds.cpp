@@ -136,6 +136,9 @@ void EndpointRounds::finish(const std::string& backend, const std::string& url,
         return;  // it is gone, or no longer asked
     }
     followed->second[url].running = false;
+    if (!answer && answer.error().origin == Origin::internal) {
+        return;  // we could not ask
+    }
     if (const auto pool = pools_.find(backend); pool != nullptr) {
         kind_.take(*pool, url, answer, clock_.now());
     }

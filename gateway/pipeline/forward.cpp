@@ -71,6 +71,7 @@ Task<Result<void>> exchange_heads(RequestScope& scope, const Request& request,
         co_return head;
     }
     answer.head_at = scope.services.loop.recent();
+    answer.endpoint.shared()->health.answered(attempt.head().keep_alive);
     scope.record.attempts.last()->status = static_cast<std::uint16_t>(attempt.head().status);
     co_return Result<void>{};
 }

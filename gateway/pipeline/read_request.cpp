@@ -18,6 +18,24 @@ public:
     openai::Peek peek;
 };
 
+Result<void> refuse_if_overloaded(const routing::OverloadLadder& ladder) {
+    const auto actions = ladder.actions();
+    if (!actions.at_least(routing::OverloadStep::refuse)) {
+        return {};
+    }
+    using routing::OverloadSignal;
+    std::string_view what = "memory for request bodies (limits.buffered_bytes)";
+    switch (actions.signal) {
+        case OverloadSignal::bytes: break;
+        case OverloadSignal::connections: what = "connections"; break;
+        case OverloadSignal::descriptors: what = "file descriptors"; break;
+        case OverloadSignal::loop_lag: what = "time (overload.loop_lag)"; break;
+    }
+    return failure(
+        Errc::server_overloaded, Origin::policy,
+        "The gateway is running out of " + std::string(what) + "; try again shortly.");
+}
+
 bool is_identity(std::string_view coding) {
     return coding.empty() || equals_ignoring_case(coding, "identity");
 }
@@ -50,6 +68,9 @@ Result<void> admit_head(RequestScope& scope, Request& request) {
         return std::unexpected(std::move(match.error()));
     } else {
         scope.record.api = "other";
+    }
+    if (auto able = refuse_if_overloaded(scope.services.overload); !able) {
+        return able;
     }
     const auto coding = head.value(KnownField::content_encoding);
     if (!is_identity(coding)) {

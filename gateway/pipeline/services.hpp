@@ -1,8 +1,8 @@
 // Services: what the pipeline uses on one worker, as references. Built once by the worker; nothing
 // in it is global.
 //
-// Thread-safety: each worker has its own; the shared parts (budget, response ids, access log,
-// demand) are thread-safe.
+// Thread-safety: each worker has its own; the shared parts (budget, overload, response ids, access
+// log, demand) are thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +22,7 @@
 #include "gateway/upstream/pool.hpp"
 #include "metrics/slot.hpp"
 #include "routing/endpoints.hpp"
+#include "routing/overload.hpp"
 #include "routing/prompt_blocks.hpp"
 
 namespace millrace::gateway {
@@ -79,6 +80,7 @@ struct Services {
     routing::EndpointView& endpoints;
     metrics::Slot& metrics;
     ByteBudget& budget;
+    const routing::OverloadLadder& overload;
     openai::ResponseIds& response_ids;
     AccessLog* access_log;  ///< null = off
     Published<Snapshot>::Reader& snapshots;

@@ -26,9 +26,18 @@ void Loop::stop() {
 void Loop::turn(Duration limit) {
     if (!wheel_.empty()) {
         limit = std::clamp(next_tick_ - recent_, Duration(0), limit);
+    } else if (tick_lag_ + probe_lag_ > Duration(0)) {
+        tick_lag_ = probe_lag_ = Duration(0);
+        publish_lag();
     }
     const bool woken = poller_.wait(limit);
     now();
+    if (woken && probing_) {
+        probing_ = false;
+        probe_lag_ = recent_ - (next_probe_ - kProbe);
+        on_lag_(probe_lag_);
+        publish_lag();
+    }
     poller_.dispatch();
     if (woken) {
         context_.poll();
@@ -48,9 +57,20 @@ void Loop::arm(Timer& timer, Instant deadline) {
 
 void Loop::tick() {
     const Instant time = now();
-    on_lag_(time - next_tick_);
+    tick_lag_ = time - next_tick_;
+    on_lag_(tick_lag_);
+    publish_lag();
     wheel_.advance(time);
     next_tick_ = now() + TimerWheel::kTick;
+    if (!probing_ && recent_ >= next_probe_) {
+        probing_ = true;
+        next_probe_ = recent_ + kProbe;
+        poller_.wake();
+    }
+}
+
+void Loop::publish_lag() {
+    lag_.store(std::max(tick_lag_, probe_lag_).count(), std::memory_order_relaxed);
 }
 
 }  // namespace millrace::gateway

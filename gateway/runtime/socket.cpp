@@ -33,6 +33,12 @@ IoResult from_errno(ssize_t result) {
     return {IoStatus::failed, 0};
 }
 
+/// A descriptor, or minus the errno that says why there is none.
+int open_socket(int family) {
+    const int opened = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return opened >= 0 ? opened : -errno;
+}
+
 /// Gather writes up to this size are copied together.
 constexpr std::size_t kCoalesced = 4096;
 
@@ -70,6 +76,7 @@ struct Socket::Target final : PollTarget {
 
 Socket::Socket(Loop& loop, int descriptor)
     : loop_(loop), descriptor_(descriptor), target_(new Target(this)) {
+    loop_.count_socket(1);
     if (!loop_.poller().add(descriptor_, *target_)) {
         close();
     }
@@ -77,8 +84,12 @@ Socket::Socket(Loop& loop, int descriptor)
 
 Socket::Socket(Loop& loop, const boost::asio::ip::tcp& protocol)
     : loop_(loop),
-      descriptor_(::socket(protocol.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)),
+      descriptor_(open_socket(protocol.family())),
       target_(new Target(this)) {
+    if (descriptor_ < 0) {
+        return;  // connect() says so
+    }
+    loop_.count_socket(1);
     const int on = 1;
     ::setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
@@ -94,7 +105,7 @@ Socket::~Socket() {
 
 Task<std::error_code> Socket::connect(boost::asio::ip::tcp::endpoint where) {
     if (descriptor_ < 0) {
-        co_return std::error_code(EMFILE, std::generic_category());
+        co_return std::error_code(-descriptor_, std::generic_category());
     }
     const int started = ::connect(descriptor_, where.data(), static_cast<socklen_t>(where.size()));
     if (started != 0 && errno != EINPROGRESS) {
@@ -299,7 +310,8 @@ void Socket::close(bool reset) {
         const linger now{1, 0};
         ::setsockopt(descriptor_, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
     }
-    ::close(std::exchange(descriptor_, -1));
+    ::close(std::exchange(descriptor_, -ECANCELED));
+    loop_.count_socket(-1);
     cancel();
 }
 

@@ -102,7 +102,7 @@ private:
     IoResult write_tls(std::span<const std::string_view> pieces);
 
     Loop& loop_;
-    int descriptor_;
+    int descriptor_;  // negative: minus the errno that says why there is none
     Target* target_;
     std::unique_ptr<TlsSession> tls_;
     Listener listener_ = nullptr;

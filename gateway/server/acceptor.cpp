@@ -20,8 +20,9 @@
 namespace millrace::gateway {
 namespace {
 
-/// Pause after descriptors or memory ran out; connections wait in the kernel's queue meanwhile.
-constexpr int kExhaustedPauseMs = 100;
+/// Pause when descriptors or memory ran out, or the process is overloaded; connections wait in the
+/// kernel's queue meanwhile.
+constexpr int kPauseMs = 100;
 
 std::string to_text(const sockaddr_storage& address) {
     std::array<char, INET6_ADDRSTRLEN> text{};
@@ -41,27 +42,14 @@ std::string to_text(const sockaddr_storage& address) {
 
 }  // namespace
 
-bool SourceCounts::try_add(const std::string& source, std::uint32_t limit) {
-    const std::lock_guard lock(mutex_);
-    auto& count = counts_[source];
-    if (count >= limit) {
-        return false;
-    }
-    ++count;
-    return true;
-}
-
-void SourceCounts::remove(const std::string& source) {
-    const std::lock_guard lock(mutex_);
-    const auto found = counts_.find(source);
-    if (found != counts_.end() && --found->second == 0) {
-        counts_.erase(found);
-    }
-}
-
 Acceptor::Acceptor(int listening, std::vector<std::unique_ptr<Worker>>& workers,
-                   Published<Snapshot>& snapshots, metrics::Slot& slot)
-    : listening_(listening), workers_(workers), snapshots_(snapshots), slot_(slot) {
+                   Published<Snapshot>& snapshots, const routing::OverloadLadder& overload,
+                   metrics::Slot& slot)
+    : listening_(listening),
+      workers_(workers),
+      snapshots_(snapshots),
+      overload_(overload),
+      slot_(slot) {
     reserve_ = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 }
@@ -86,14 +74,22 @@ void Acceptor::stop() {
 void Acceptor::run() {
     std::array<pollfd, 2> waited{pollfd{listening_, POLLIN, 0}, pollfd{wake_, POLLIN, 0}};
     while (!stopping_.load()) {
+        if (!accepts()) {
+            ::poll(&waited[1], 1, kPauseMs);
+            continue;
+        }
         if (::poll(waited.data(), waited.size(), -1) > 0 && (waited[0].revents & POLLIN) != 0) {
             accept_all();
         }
     }
 }
 
+bool Acceptor::accepts() const {
+    return !overload_.actions().at_least(routing::OverloadStep::stop_accepting);
+}
+
 void Acceptor::accept_all() {
-    while (!stopping_.load()) {
+    while (!stopping_.load() && accepts()) {
         sockaddr_storage address{};
         socklen_t size = sizeof(address);
         const int descriptor = ::accept4(listening_, reinterpret_cast<sockaddr*>(&address), &size,
@@ -122,7 +118,7 @@ void Acceptor::survive_exhaustion() {
     }
     reserve_ = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     pollfd waited{wake_, POLLIN, 0};
-    ::poll(&waited, 1, kExhaustedPauseMs);
+    ::poll(&waited, 1, kPauseMs);
     errno = EAGAIN;
 }
 
@@ -143,14 +139,15 @@ void Acceptor::hand_over(int descriptor, const std::string& address) {
         least_loaded().adopt(descriptor, address, [] {});
         return;
     }
-    if (!sources_->try_add(address, limit)) {
+    const auto source = source_of(address);
+    if (!sources_->try_add(source, limit)) {
         refuse(descriptor, "The limit of " + std::to_string(limit) +
                                " connections per source is reached "
                                "(listeners.data.max_connections_per_source).");
         return;
     }
     least_loaded().adopt(descriptor, address,
-                         [sources = sources_, address] { sources->remove(address); });
+                         [sources = sources_, source] { sources->remove(source); });
 }
 
 Worker& Acceptor::least_loaded() {

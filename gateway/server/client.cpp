@@ -3,6 +3,7 @@
 #include <utility>
 
 namespace millrace::gateway {
+
 Client::Client(Loop& on, int descriptor, std::string from)
     : loop(on),
       socket(on, descriptor),
@@ -25,6 +26,12 @@ Task<WaitResult> Client::wait_readable(Instant deadline) {
     }
     // A byte that came with the timeout counts: the next read finds it.
     co_return timed_out_ ? WaitResult::timeout : WaitResult::ready;
+}
+
+void Client::hasten(Instant deadline) {
+    if (timer_.armed() && deadline < timer_.deadline()) {
+        loop.arm(timer_, deadline);
+    }
 }
 
 Task<bool> Client::write_all(Pieces pieces, Duration stall, ByteBudget& budget) {

@@ -39,6 +39,8 @@ public:
     ~Client() = default;
 
     Task<WaitResult> wait_readable(Instant deadline);
+    /// Whoever waits, waits no longer than this.
+    void hasten(Instant deadline);
 
     /// Writes all pieces; false when the client is gone or took nothing for `stall` (the abort
     /// signal says which). What waits for the client is held in `budget` meanwhile.

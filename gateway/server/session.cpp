@@ -83,8 +83,9 @@ Task<Session::HeadResult> Session::read_head(const config::Config& config,
     in = std::move(client_.ahead);
     idle_ = in.size() == 0;
     const auto& timeouts = config.client_timeouts;
-    Instant deadline = worker_.loop().recent() +
-                       (requests_ == 0 || !idle_ ? timeouts.header : timeouts.keep_alive);
+    idle_since_ = worker_.loop().recent();
+    Instant deadline =
+        idle_since_ + (requests_ == 0 || !idle_ ? timeouts.header : idle_limit(config));
     bool look = in.size() > 0;
     for (;;) {
         if (look) {
@@ -159,7 +160,9 @@ Task<bool> Session::answer(const Snapshot& snapshot, RequestState& state) {
     rules.is_http10 = head.minor_version == 0;
     rules.is_head = head.method == http1::Method::head;
     rules.keep_alive = head.keep_alive && requests_ < config.limits.requests_per_connection &&
-                       !worker_.is_draining();
+                       !worker_.is_draining() &&
+                       !worker_.services().overload.actions().at_least(
+                           routing::OverloadStep::close_connections);
     rules.write_stall = config.client_timeouts.write_stall;
     RequestBody body(client_, head, state.parser.consumed(), config.client_timeouts);
     ResponseWriter sink(client_, body, worker_.services().budget, rules, state.head, state.gather);
@@ -176,6 +179,16 @@ Task<bool> Session::answer(const Snapshot& snapshot, RequestState& state) {
     client_.in.clear();
     idle_ = true;
     co_return goes_on;
+}
+
+Duration Session::idle_limit(const config::Config& config) const {
+    return worker_.services().overload.actions().scaled(config.client_timeouts.keep_alive);
+}
+
+void Session::shorten_idle() {
+    if (idle_ && requests_ > 0) {
+        client_.hasten(idle_since_ + idle_limit(worker_.snapshot()->config()));
+    }
 }
 
 void Session::drain() {

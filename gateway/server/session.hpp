@@ -30,6 +30,8 @@ public:
 
     /// An idle connection closes at once, an active one after its answer.
     void drain();
+    /// An idle connection waits no longer than the overload ladder allows now.
+    void shorten_idle();
     /// The running request is aborted; what can still be said to the client is said.
     void abort_request();
     /// Everything ends now.
@@ -46,10 +48,12 @@ private:
     Task<HeadResult> read_head(const config::Config& config, RequestStates::Lease& state);
     Task<HeadResult> refuse_head(const Error& error);
     Task<bool> answer(const Snapshot& snapshot, RequestState& state);
+    Duration idle_limit(const config::Config& config) const;
 
     Worker& worker_;
     Client client_;
     std::uint32_t requests_ = 0;
+    Instant idle_since_{};
     bool idle_ = true;
     bool lingers_ = false;  // something was written that a RST could take back
 };

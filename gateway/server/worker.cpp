@@ -29,7 +29,7 @@ Worker::Worker(std::size_t index, const SharedServices& shared, metrics::Slot& s
       snapshots_(shared.snapshots),
       prompt_blocks_({.secret = shared.prompt_secret}),
       services_{loop_,      shared.clock,  upstreams_,          endpoints_,
-                slot_,      shared.budget, shared.response_ids, shared.access_log,
+                slot_,      shared.budget, shared.overload, shared.response_ids, shared.access_log,
                 snapshots_, scratch_,      prompt_blocks_, index} {}
 
 Worker::~Worker() {
@@ -96,6 +96,14 @@ void Worker::drain(bool on) {
             for (const auto& [session, held] : sessions_) {
                 session->drain();
             }
+        }
+    });
+}
+
+void Worker::shorten_idle() {
+    loop_.post([this] {
+        for (const auto& [session, held] : sessions_) {
+            session->shorten_idle();
         }
     });
 }

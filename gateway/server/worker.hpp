@@ -1,8 +1,8 @@
 // Worker: one thread with its own event loop, connections, upstream pool and counters. A session
 // never leaves its worker, so nothing on the request path is locked.
 //
-// Thread-safety: adopt(), drain(), abort_all(), stop(), the counts and join() from any thread; the
-// rest belongs to the worker's own thread.
+// Thread-safety: adopt(), drain(), shorten_idle(), abort_all(), stop(), the counts and join() from
+// any thread; the rest belongs to the worker's own thread.
 #pragma once
 
 #include <atomic>
@@ -28,6 +28,7 @@ struct SharedServices {
     const Clock& clock;
     Published<Snapshot>& snapshots;
     ByteBudget& budget;
+    const routing::OverloadLadder& overload;
     openai::ResponseIds& response_ids;
     AccessLog* access_log;
     std::uint64_t prompt_secret;  ///< PromptHashing::secret, the same for all workers
@@ -48,6 +49,8 @@ public:
     void adopt(int descriptor, std::string address, std::function<void()> on_closed);
     /// Idle connections close, busy ones after their answer; new ones are served once.
     void drain(bool on);
+    /// Connections that are idle already wait no longer than the overload ladder allows now.
+    void shorten_idle();
     /// Every running request ends with the drain error.
     void abort_all();
     void stop();
@@ -55,6 +58,8 @@ public:
 
     std::uint32_t live_requests() const { return live_requests_.load(std::memory_order_relaxed); }
     std::uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
+    std::uint32_t sockets() const { return loop_.sockets(); }  ///< to clients and backends
+    Duration loop_lag() const { return loop_.lag(); }
 
     // For sessions.
     class LiveRequest {

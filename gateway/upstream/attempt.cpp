@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "config/base/assert.hpp"
+#include "config/base/shortage.hpp"
 #include "gateway/tls/session.hpp"
 
 namespace millrace::gateway {
@@ -135,6 +136,12 @@ Task<Result<void>> Attempt::open(const routing::EndpointState& endpoint,
     const std::error_code failed = co_await connection_->socket.connect(where);
     if (interrupt_ != Interrupt::none) {
         co_return std::unexpected(interrupted());
+    }
+    if (is_own_shortage(failed)) {
+        // Not the endpoint's failure: no evidence against it, and none to try elsewhere with.
+        co_return failure(Errc::server_overloaded, Origin::internal,
+                          "The gateway could not open another connection (" + failed.message() +
+                              "); try again shortly.");
     }
     if (failed) {
         co_return upstream_failure(Errc::upstream_connect_failed,

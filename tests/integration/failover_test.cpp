@@ -191,6 +191,65 @@ TEST(HealthChecks, TakeAnEndpointOutAndLetItBackIn) {
     }));
 }
 
+TEST(HealthChecks, TakeAnEndpointOutAtOnceWhenItIsShuttingDown) {
+    std::atomic<bool> shuts_down{false};
+    const auto serve = [&](BackendConnection& connection) {
+        while (const auto seen = connection.read_request()) {
+            const bool is_check = seen->target() == "/health";
+            if (!is_check && seen->json().value("stream", false)) {
+                connection.send(StreamStart().token);
+                connection.wait_for("the end");
+                connection.send(chunk("data: [DONE]\n\n") + std::string(kLastChunk));
+                return;
+            }
+            auto answer = json_response(chat_answer(), is_check && shuts_down ? 503 : 200);
+            if (shuts_down) {
+                answer.insert(answer.find("\r\n") + 2, "Connection: close\r\n");
+            }
+            if (!connection.send(answer) || shuts_down) {
+                return;
+            }
+        }
+    };
+    Pair pair(serve, "health: {interval: 1s, timeout: 500ms, unhealthy_after: 1000}");
+    const auto count = [&](auto wanted) {
+        return std::ranges::count_if(pair.broken.requests(), wanted);
+    };
+    const auto is_stream = [](const Message& seen) {
+        return seen.target() == kChat && seen.json().value("stream", false);
+    };
+    const auto is_chat = [](const Message& seen) { return seen.target() == kChat; };
+    std::vector<RawClient> streams;
+    while (count(is_stream) == 0) {  // until one of them runs there
+        streams.emplace_back(pair.gateway.port());
+        streams.back().send(post(kChat, chat("m1", true)));
+        ASSERT_TRUE(streams.back().read_until([](const Message&) { return true; }));
+    }
+    const auto call_until = [&](auto condition) {
+        return eventually([&] {
+            EXPECT_EQ(call(pair.gateway.port(), post(kChat, chat("m1"))).status(), 200);
+            return condition();
+        });
+    };
+    ASSERT_TRUE(call_until([&] { return count(is_chat) > 3; })) << "it keeps its connections";
+    shuts_down = true;
+    ASSERT_TRUE(call_until([&] {
+        return pair.gateway.metrics().sum("millrace_endpoints", {{"state", "unhealthy"}}) == 1;
+    }));
+    const auto before = count(is_chat);
+    for (int i = 0; i < 10; ++i) {
+        EXPECT_EQ(call(pair.gateway.port(), post(kChat, chat("m1"))).status(), 200);
+    }
+    EXPECT_EQ(count(is_chat), before) << "nothing new";
+    EXPECT_TRUE(eventually([&] {
+        return pair.gateway.errors().find("is unhealthy (shutting_down)") != std::string::npos;
+    }));
+    pair.broken.release("the end");
+    const auto last = streams.back().read_response();
+    ASSERT_TRUE(last);
+    EXPECT_TRUE(last->complete) << "what runs there finishes";
+}
+
 TEST(Ejection, NeverComesFromWhatClientsDoWrong) {
     const Pair pair(ScriptedBackend::always(json_response(nlohmann::json::object(), 400)),
                     "outliers: {failures: 1, ejection: 60s}");

@@ -210,6 +210,36 @@ TEST(SlowReader, StopsTheReadFromTheBackendAndIsCutOffWhenItStalls) {
     EXPECT_TRUE(rig.gateway.quiet());
 }
 
+// The kernel reports room to write only when a third of its buffer is free, so a stall limit is a
+// lowest rate, too.
+TEST(SlowReader, IsCutOffAlsoWhenItReadsAByteNowAndThen) {
+    const std::string piece(16 * 1024, 'x');
+    const Rig rig(
+        [&](BackendConnection& connection) {
+            if (!connection.read_request()) {
+                return;
+            }
+            connection.send(stream_head());
+            while (connection.send(chunk(event(chat_chunk(piece))), 60s)) {
+            }
+            connection.wait_until_gone();
+        },
+        {}, {.document = "client_timeouts: {write_stall: 2s}\n"});
+    RawClient client(rig.gateway.port());
+    client.limit_receive_buffer(16 * 1024);
+    client.send(post(kChat, chat("m1", true), {{"x-request-id", "drip-1"}}));
+    char byte = 0;
+    EXPECT_TRUE(eventually(
+        [&] {
+            static_cast<void>(::recv(client.socket().get(), &byte, 1, MSG_DONTWAIT));
+            return rig.backend.gone_count() == 1;
+        },
+        20s * kSlowdown, 50ms))
+        << "the backend is held for ever";
+    EXPECT_EQ(rig.gateway.access_line("drip-1").value("error", ""), "client_write_stalled");
+    EXPECT_TRUE(rig.gateway.quiet());
+}
+
 TEST(SlowReader, GetsEverythingWhenItReadsInTheEnd) {
     const std::string piece(32 * 1024, 'y');
     const Rig rig([&](BackendConnection& connection) {

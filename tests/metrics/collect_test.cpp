@@ -28,6 +28,7 @@ std::vector<GaugeHandle> fill(Registry& registry) {
                     registry.register_gauge(series.id, {"pool", "ready"}, [] { return 1.0; }));
                 break;
             case Series::buffered_bytes:
+            case Series::overload_step:
             case Series::config_last_reload_success:
             case Series::config_generation:
             case Series::access_log_dropped_total:

@@ -24,6 +24,7 @@ TEST(Health, EveryChangeHasAName) {
     EXPECT_EQ(to_string(HealthState::healthy), "healthy");
     EXPECT_EQ(to_string(HealthState::half_open), "half_open");
     EXPECT_EQ(to_string(HealthCause::checks_failed), "checks_failed");
+    EXPECT_EQ(to_string(HealthCause::shutting_down), "shutting_down");
     EXPECT_EQ(to_string(HealthCause::trial_failed), "trial_failed");
     EXPECT_EQ(to_string(HealthCause::too_few_endpoints), "too_few_endpoints");
 }
@@ -51,6 +52,35 @@ TEST(Health, ChecksTakeAnEndpointOutAfterThreeFailuresAndBackAfterOneSuccess) {
     EXPECT_EQ(fleet.check(0, true), change("e0", HealthState::unhealthy, HealthState::healthy,
                                            HealthCause::check_passed));
     EXPECT_EQ(fleet.cap(0), kNoCap);
+}
+
+TEST(Health, OneFailedCheckIsEnoughForWhoHasBegunToCloseItsConnections) {
+    Fleet fleet(2);
+    auto& endpoint = fleet.endpoints[0]->health;
+    endpoint.answered(true);
+    EXPECT_FALSE(fleet.check(0, false)) << "it keeps its connections";
+    EXPECT_FALSE(fleet.check(0, true));
+    endpoint.answered(false);
+    EXPECT_FALSE(fleet.check(0, true)) << "it is well, and closed one for another reason";
+    EXPECT_FALSE(fleet.check(0, false)) << "the announcement was before it was well";
+    EXPECT_FALSE(fleet.check(0, true));
+    endpoint.answered(true);
+    endpoint.answered(false);
+    EXPECT_EQ(fleet.check(0, false), change("e0", HealthState::healthy, HealthState::unhealthy,
+                                            HealthCause::shutting_down));
+    EXPECT_EQ(fleet.cap(0), 0U);
+    EXPECT_EQ(fleet.cap(1), kNoCap);
+    EXPECT_EQ(fleet.check(0, true), change("e0", HealthState::unhealthy, HealthState::healthy,
+                                           HealthCause::check_passed));
+}
+
+TEST(Health, WhoNeverKeepsConnectionsAnnouncesNothingByClosingThem) {
+    Fleet fleet(2);
+    for (int i = 0; i < 2; ++i) {
+        fleet.endpoints[0]->health.answered(false);
+        EXPECT_FALSE(fleet.check(0, false));
+    }
+    EXPECT_EQ(fleet.check(0, false)->cause, HealthCause::checks_failed);
 }
 
 TEST(Health, ChecksCountInTheConfiguredNumber) {

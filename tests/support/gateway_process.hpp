@@ -2,8 +2,9 @@
 // read and ended.
 //
 // The test gives the document without `listeners`, `logging` and `process`; those are added here,
-// with an access log in the process's own directory. Only its own pid is ever signalled.
-// Thread-safety: const members may be called from any thread; the others belong to the test.
+// with an access log in the process's own directory, and `overload` where the test has none. Only
+// its own pid is ever signalled. Thread-safety: const members may be called from any thread; the
+// others belong to the test.
 #pragma once
 
 #include <csignal>

@@ -3,8 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/io_context.hpp>
+#include <optional>
+
 #include "tests/gateway/adapters/canned_server.hpp"
 #include "tests/gateway/tls/certificates.hpp"
+#include "tests/support/no_descriptors.hpp"
 
 namespace millrace::gateway {
 namespace {
@@ -78,6 +82,19 @@ TEST(HttpClient, ReportsATruncatedAnswerAndARefusedConnection) {
     HttpRequest refused;
     refused.url = "http://127.0.0.1:1/";
     EXPECT_THAT(http_exchange(refused).error().detail, HasSubstr("connecting"));
+}
+
+TEST(HttpClient, DoesNotBlameTheOtherSideForOurOwnLackOfDescriptors) {
+    CannedServer server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    boost::asio::io_context loop;
+    std::optional<Result<HttpAnswer>> answer;
+    start_http_exchange(loop, get(server), [&](auto result) { answer = std::move(result); });
+    {
+        const test::NoDescriptors none;
+        loop.run();
+    }
+    ASSERT_TRUE(answer && !*answer);
+    EXPECT_EQ(answer->error().origin, Origin::internal) << answer->error().detail;
 }
 
 class HttpsClient : public testing::Test {

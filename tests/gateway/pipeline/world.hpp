@@ -132,10 +132,11 @@ public:
     UpstreamPool upstreams{loop};
     routing::EndpointView endpoints;
     ByteBudget budget{1 << 20};
+    routing::OverloadLadder overload;
     openai::ResponseIds response_ids;
     ScratchPool scratch;
     routing::PromptBlocks prompt_blocks{{}};
-    Services services{loop,         clock,   upstreams, endpoints, registry.slot(0), budget,
+    Services services{loop,         clock,   upstreams, endpoints, registry.slot(0), budget, overload,
                       response_ids, nullptr, reader,    scratch,   prompt_blocks};
 };
 

@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "gateway/runtime/socket.hpp"
 #include "tests/support/deadline.hpp"
 #include "tests/support/manual_clock.hpp"
 
@@ -82,6 +83,55 @@ TEST_F(LoopTest, TicksOnlyWhileSomethingIsArmed) {
         pass(1s);
     }
     EXPECT_EQ(lags.size(), ticks);
+}
+
+TEST_F(LoopTest, ShowsTheLatestLagForAsLongAsItTicks) {
+    bool fired = false;
+    Timer timer(raise, &fired);
+    loop.arm(timer, clock.now() + 10s);
+    EXPECT_EQ(loop.lag(), 0ms);
+    pass(TimerWheel::kTick + 300ms);
+    EXPECT_EQ(loop.lag(), 300ms);
+    pass(TimerWheel::kTick);
+    pass(TimerWheel::kTick);
+    EXPECT_EQ(loop.lag(), TimerWheel::kTick) << "of the probe, which came with the next turn";
+    pass(TimerWheel::kTick + 200ms);
+    EXPECT_EQ(loop.lag(), 200ms);
+    timer.disarm();
+    pass(1s);
+    EXPECT_EQ(loop.lag(), 0ms) << "nothing is late while nothing is armed";
+}
+
+TEST_F(LoopTest, ProbesItsQueueOfEventsOnlyWhileItTicks) {
+    const auto wake_ups = [this] {
+        int count = 0;
+        while (loop.poller().wait(Duration(0))) {
+            ++count;
+        }
+        return count;
+    };
+    pass(10s);
+    EXPECT_EQ(wake_ups(), 0);
+    bool fired = false;
+    Timer timer(raise, &fired);
+    loop.arm(timer, clock.now() + 10s);
+    pass(TimerWheel::kTick);
+    EXPECT_EQ(wake_ups(), 1) << "with the first tick";
+    pass(TimerWheel::kTick);
+    EXPECT_EQ(wake_ups(), 0) << "one at a time";
+}
+
+TEST_F(LoopTest, CountsTheSocketsThatAreOpen) {
+    EXPECT_EQ(loop.sockets(), 0U);
+    {
+        Socket first(loop, boost::asio::ip::tcp::v4());
+        Socket second(loop, boost::asio::ip::tcp::v4());
+        EXPECT_EQ(loop.sockets(), 2U);
+        first.close();
+        first.close();
+        EXPECT_EQ(loop.sockets(), 1U);
+    }
+    EXPECT_EQ(loop.sockets(), 0U);
 }
 
 TEST_F(LoopTest, ATimerMayArmItselfAgain) {

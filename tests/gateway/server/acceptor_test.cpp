@@ -3,14 +3,9 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-#include <memory>
-#include <string>
-#include <thread>
 #include <vector>
 
-#include "gateway/server/listen.hpp"
-#include "tests/gateway/pipeline/world.hpp"
-#include "tests/support/raw_client.hpp"
+#include "tests/gateway/server/served.hpp"
 
 namespace millrace::gateway {
 namespace {
@@ -19,83 +14,7 @@ using metrics::testing::value_of;
 using test::eventually;
 using test::RawClient;
 
-TEST(SourceCounts, AdmitsUpToTheLimitPerSource) {
-    SourceCounts counts;
-    EXPECT_TRUE(counts.try_add("a", 2));
-    EXPECT_TRUE(counts.try_add("a", 2));
-    EXPECT_FALSE(counts.try_add("a", 2));
-    EXPECT_TRUE(counts.try_add("b", 2)) << "another source has its own count";
-    counts.remove("a");
-    EXPECT_TRUE(counts.try_add("a", 2));
-    EXPECT_FALSE(counts.try_add("a", 2)) << "a refusal counts nothing";
-    EXPECT_TRUE(counts.try_add("a", 3)) << "the limit follows the configuration";
-}
-
-TEST(SourceCounts, RemovingWhatIsNotThereChangesNothing) {
-    SourceCounts counts;
-    counts.remove("a");
-    EXPECT_TRUE(counts.try_add("a", 1));
-    EXPECT_FALSE(counts.try_add("a", 1));
-    counts.remove("a");
-    counts.remove("a");
-    EXPECT_TRUE(counts.try_add("a", 1));
-    EXPECT_FALSE(counts.try_add("a", 1));
-}
-
-TEST(SourceCounts, IsExactOverThreads) {
-    SourceCounts counts;
-    std::vector<std::thread> threads;
-    for (int i = 0; i < 4; ++i) {
-        threads.emplace_back([&counts] {
-            for (int n = 0; n < 5000; ++n) {
-                if (counts.try_add("a", 3)) {
-                    counts.remove("a");
-                }
-            }
-        });
-    }
-    for (auto& thread : threads) {
-        thread.join();
-    }
-    for (int n = 0; n < 3; ++n) {
-        EXPECT_TRUE(counts.try_add("a", 3));
-    }
-    EXPECT_FALSE(counts.try_add("a", 3));
-}
-
-/// An acceptor with two workers, on a port of its own.
-class AcceptorTest : public testing::Test {
-protected:
-    void start() {
-        world.publish();
-        for (std::size_t i = 0; i < 2; ++i) {
-            workers.push_back(std::make_unique<Worker>(
-                i,
-                SharedServices{clock, world.published, world.budget, world.response_ids, nullptr, 1,
-                               [](const std::string& bug) { ADD_FAILURE() << bug; }},
-                registry.slot(i), 1));
-            workers.back()->start();
-        }
-        acceptor = std::make_unique<Acceptor>(listener->native(), workers, world.published,
-                                              registry.slot(2));
-        acceptor->start();
-    }
-    void TearDown() override {
-        acceptor.reset();
-        workers.clear();
-    }
-    std::uint32_t connections() const {
-        return workers[0]->connections() + workers[1]->connections();
-    }
-    RawClient connect() const { return RawClient(listener->port()); }
-
-    testing_support::PipelineWorld world;
-    SystemClock clock;
-    metrics::Registry registry{3};
-    Result<Listener> listener = Listener::bind({test::loopback(), 0});
-    std::vector<std::unique_ptr<Worker>> workers;
-    std::unique_ptr<Acceptor> acceptor;
-};
+using AcceptorTest = testing_support::ServedTest;
 
 TEST_F(AcceptorTest, SpreadsConnectionsOverTheWorkers) {
     start();
@@ -168,6 +87,18 @@ TEST_F(AcceptorTest, NeverLimitsATrustedProxy) {
         clients.push_back(connect());
     }
     EXPECT_TRUE(eventually([this] { return connections() == 4; }));
+}
+
+TEST_F(AcceptorTest, LeavesConnectionsToTheKernelOnTheLastStepOfTheLadder) {
+    start();
+    overload({0.99, routing::OverloadSignal::descriptors});
+    auto client = connect();
+    EXPECT_TRUE(client.connected()) << "the kernel's queue takes it";
+    ASSERT_TRUE(client.send(test::request("GET", "/v1/models")));
+    EXPECT_FALSE(client.read_response(std::chrono::milliseconds(300)));
+    EXPECT_EQ(connections(), 0U);
+    relax();
+    EXPECT_EQ(client.read_response().value_or(test::Message{}).status(), 200);
 }
 
 TEST_F(AcceptorTest, LeavesWhatItHasNotAcceptedToWhoeverInheritsTheSocket) {

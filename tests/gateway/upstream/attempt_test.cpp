@@ -11,6 +11,7 @@
 #include "routing/discovery.hpp"
 #include "routing/gate.hpp"
 #include "tests/gateway/upstream/rig.hpp"
+#include "tests/support/no_descriptors.hpp"
 #include "tests/support/scripted_backend.hpp"
 
 namespace millrace::gateway {
@@ -321,6 +322,19 @@ TEST_F(AttemptTest, ReportsABackendThatCannotBeReached) {
     go_to("llm.example", 80);
     ending = exchange();
     EXPECT_TRUE(is_code(ending, Errc::upstream_connect_failed));
+}
+
+TEST_F(AttemptTest, DoesNotBlameTheBackendForOurOwnLackOfDescriptors) {
+    begin(ScriptedBackend::always("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    {
+        const test::NoDescriptors none;
+        const auto ending = exchange();
+        EXPECT_TRUE(is_code(ending, Errc::server_overloaded));
+        EXPECT_EQ(ending.error->origin, Origin::internal);
+        EXPECT_NE(ending.error->detail.find("open files"), std::string::npos)
+            << ending.error->detail;
+    }
+    EXPECT_EQ(exchange().status, 200);
 }
 
 TEST_F(AttemptTest, GivesUpConnectingInTime) {
