@@ -1,6 +1,7 @@
 #include "gateway/runtime/loop.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace millrace::gateway {
 
@@ -32,8 +33,7 @@ void Loop::turn(Duration limit) {
     }
     const bool woken = poller_.wait(limit);
     now();
-    if (woken && probing_) {
-        probing_ = false;
+    if (woken && std::exchange(probing_, false) && !wheel_.empty()) {
         probe_lag_ = recent_ - (next_probe_ - kProbe);
         on_lag_(probe_lag_);
         publish_lag();
@@ -62,7 +62,7 @@ void Loop::tick() {
     publish_lag();
     wheel_.advance(time);
     next_tick_ = now() + TimerWheel::kTick;
-    if (!probing_ && recent_ >= next_probe_) {
+    if (!probing_ && !wheel_.empty() && recent_ >= next_probe_) {
         probing_ = true;
         next_probe_ = recent_ + kProbe;
         poller_.wake();
