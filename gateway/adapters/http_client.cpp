@@ -54,8 +54,8 @@ std::unexpected<Error> failed(const HttpRequest& request, std::string_view step,
     }
     if (is_own_shortage(error)) {
         return failure(Errc::server_overloaded, Origin::internal,
-                       request.method + " " + request.url +
-                           " was not sent: " + std::string(step) + ": " + error.message() + ".");
+                       request.method + " " + request.url + " was not sent: " + std::string(step) +
+                           ": " + error.message() + ".");
     }
     return failed(request, Errc::upstream_closed, std::string(step) + ": " + error.message());
 }

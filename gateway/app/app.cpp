@@ -149,8 +149,8 @@ Result<void> App::start() {
     if (auto started = start_control_servers(); !started) {
         return started;
     }
-    register_gauges();
     watch_files();
+    register_gauges();
     announce();
     return {};
 }

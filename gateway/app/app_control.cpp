@@ -193,8 +193,7 @@ void App::register_gauges() {
         gauges_.push_back(registry_.register_gauge(series, {}, std::move(read)));
     };
     add(Series::buffered_bytes, [this] { return static_cast<double>(budget_.used()); });
-    add(Series::overload_step,
-        [this] { return static_cast<double>(overload_.actions().step); });
+    add(Series::overload_step, [this] { return static_cast<double>(overload_.actions().step); });
     add(Series::config_last_reload_success,
         [this] { return last_reload_succeeded_.load(std::memory_order_relaxed) ? 1.0 : 0.0; });
     add(Series::config_generation,

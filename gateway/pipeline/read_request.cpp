@@ -31,9 +31,8 @@ Result<void> refuse_if_overloaded(const routing::OverloadLadder& ladder) {
         case OverloadSignal::descriptors: what = "file descriptors"; break;
         case OverloadSignal::loop_lag: what = "time (overload.loop_lag)"; break;
     }
-    return failure(
-        Errc::server_overloaded, Origin::policy,
-        "The gateway is running out of " + std::string(what) + "; try again shortly.");
+    return failure(Errc::server_overloaded, Origin::policy,
+                   "The gateway is running out of " + std::string(what) + "; try again shortly.");
 }
 
 bool is_identity(std::string_view coding) {

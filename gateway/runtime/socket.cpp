@@ -83,9 +83,7 @@ Socket::Socket(Loop& loop, int descriptor)
 }
 
 Socket::Socket(Loop& loop, const boost::asio::ip::tcp& protocol)
-    : loop_(loop),
-      descriptor_(open_socket(protocol.family())),
-      target_(new Target(this)) {
+    : loop_(loop), descriptor_(open_socket(protocol.family())), target_(new Target(this)) {
     if (descriptor_ < 0) {
         return;  // connect() says so
     }

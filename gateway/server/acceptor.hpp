@@ -2,10 +2,10 @@
 // live requests.
 //
 // LLM streams are long, so who accepts decides who is loaded. Over a limit the client is told so
-// before anything is read; on the last step of the overload ladder nothing is accepted. Running out of file descriptors neither spins nor leaves clients in the
-// queue unanswered: a reserved descriptor is given up to accept and close one, then the acceptor
-// pauses. Thread-safety: start(), stop() and destruction from the owner's thread; limits follow the
-// published snapshot.
+// before anything is read; on the last step of the overload ladder nothing is accepted. Running out
+// of file descriptors neither spins nor leaves clients in the queue unanswered: a reserved
+// descriptor is given up to accept and close one, then the acceptor pauses. Thread-safety: start(),
+// stop() and destruction from the owner's thread; limits follow the published snapshot.
 #pragma once
 
 #include <atomic>

@@ -159,10 +159,10 @@ Task<bool> Session::answer(const Snapshot& snapshot, RequestState& state) {
     ResponseRules rules;
     rules.is_http10 = head.minor_version == 0;
     rules.is_head = head.method == http1::Method::head;
-    rules.keep_alive = head.keep_alive && requests_ < config.limits.requests_per_connection &&
-                       !worker_.is_draining() &&
-                       !worker_.services().overload.actions().at_least(
-                           routing::OverloadStep::close_connections);
+    rules.keep_alive =
+        head.keep_alive && requests_ < config.limits.requests_per_connection &&
+        !worker_.is_draining() &&
+        !worker_.services().overload.actions().at_least(routing::OverloadStep::close_connections);
     rules.write_stall = config.client_timeouts.write_stall;
     RequestBody body(client_, head, state.parser.consumed(), config.client_timeouts);
     ResponseWriter sink(client_, body, worker_.services().budget, rules, state.head, state.gather);

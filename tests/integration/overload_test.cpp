@@ -59,8 +59,7 @@ private:
 
 TEST(Overload, OfLargeBodiesIsRefusedWithAReasonAndPasses) {
     constexpr int kRequests = 20;  // twice what the budget holds
-    const Rig rig(held("go"), {},
-                  {.document = "limits: {body: 512KiB, buffered_bytes: 2MiB}\n"});
+    const Rig rig(held("go"), {}, {.document = "limits: {body: 512KiB, buffered_bytes: 2MiB}\n"});
     const auto large = chat("m1", false, std::string(200'000, 'x'));
     std::vector<RawClient> clients;
     for (int i = 0; i < kRequests; ++i) {
@@ -106,8 +105,8 @@ TEST(Overload, OfTheQueueCountsAgainstTheSameBudget) {
         clients.emplace_back(rig.gateway.port());
         clients.back().send(post(kChat, large));
     }
-    ASSERT_TRUE(eventually(
-        [&] { return rig.gateway.metrics().sum("millrace_queued_requests") == 3; }));
+    ASSERT_TRUE(
+        eventually([&] { return rig.gateway.metrics().sum("millrace_queued_requests") == 3; }));
     EXPECT_GE(rig.gateway.metrics().sum("millrace_buffered_bytes"), 4 * 200'000);
     const auto refused = rig.chat_call(chat("m1", false, std::string(400'000, 'x')));
     EXPECT_EQ(refused.error_code(), "server_overloaded");
@@ -126,9 +125,8 @@ TEST(Overload, OfDescriptorsLeavesConnectionsInTheBacklogUntilThereAreSome) {
     std::optional<RawClient> late;
     {
         const NoMoreDescriptors none(rig.gateway.pid());
-        ASSERT_TRUE(eventually([&] {
-            return rig.gateway.errors().find("is stop_accepting: ") != std::string::npos;
-        }));
+        ASSERT_TRUE(eventually(
+            [&] { return rig.gateway.errors().find("is stop_accepting: ") != std::string::npos; }));
         EXPECT_NE(rig.gateway.errors().find("RLIMIT_NOFILE"), std::string::npos);
         late.emplace(rig.gateway.port());
         ASSERT_TRUE(late->connected());

@@ -31,15 +31,9 @@ TEST(Overload, TakesEachStepAtItsThreshold) {
     const struct {
         double pressure;
         OverloadStep step;
-    } cases[] = {{0, normal},
-                 {0.849, normal},
-                 {0.85, shorten_idle},
-                 {0.919, shorten_idle},
-                 {0.92, close_connections},
-                 {0.949, close_connections},
-                 {0.95, refuse},
-                 {0.969, refuse},
-                 {0.97, stop_accepting},
+    } cases[] = {{0, normal},           {0.849, normal},           {0.85, shorten_idle},
+                 {0.919, shorten_idle}, {0.92, close_connections}, {0.949, close_connections},
+                 {0.95, refuse},        {0.969, refuse},           {0.97, stop_accepting},
                  {5, stop_accepting}};
     for (const auto& c : cases) {
         EXPECT_EQ(first_step(pressure(c.pressure)), c.step) << c.pressure;

@@ -57,8 +57,9 @@ TEST_F(OverloadMonitorTest, LooksAtEveryResource) {
     look(100ms);
     EXPECT_EQ(step(), stop_accepting);
     ASSERT_EQ(lines.size(), 2U);
-    EXPECT_TRUE(lines[0].ends_with("93 of 100 connections are open "
-                                   "(listeners.data.max_connections)"));
+    EXPECT_TRUE(
+        lines[0].ends_with("93 of 100 connections are open "
+                           "(listeners.data.max_connections)"));
     EXPECT_TRUE(lines[1].ends_with("1000 of 1024 file descriptors are open (RLIMIT_NOFILE)"));
 }
 
@@ -70,8 +71,9 @@ TEST_F(OverloadMonitorTest, CountsALagOnlyWhenItLasts) {
     look(200ms);
     EXPECT_EQ(step(), refuse);
     ASSERT_EQ(lines.size(), 1U);
-    EXPECT_TRUE(lines[0].ends_with("an event loop is 260 ms late, the limit is 250 ms "
-                                   "(overload.loop_lag)"));
+    EXPECT_TRUE(
+        lines[0].ends_with("an event loop is 260 ms late, the limit is 250 ms "
+                           "(overload.loop_lag)"));
 }
 
 TEST_F(OverloadMonitorTest, DoesNotCountWhatHasNoLimit) {
