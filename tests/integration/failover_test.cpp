@@ -19,8 +19,11 @@ struct Fault {
 struct Pair {
     explicit Pair(ScriptedBackend::Script fault,
                   std::string_view backend_extra = "outliers: {failures: 0}",
-                  std::string_view model_extra = {})
-        : broken(std::move(fault)), gateway({.document = document(backend_extra, model_extra)}) {}
+                  std::string_view model_extra = {},
+                  ScriptedBackend::Script well = ScriptedBackend::answering(well_behaved))
+        : broken(std::move(fault)),
+          sound(std::move(well)),
+          gateway({.document = document(backend_extra, model_extra)}) {}
 
     std::string document(std::string_view backend_extra, std::string_view model_extra) const {
         auto text = one_model(broken.url(), backend_extra, model_extra);
@@ -29,7 +32,7 @@ struct Pair {
     }
 
     ScriptedBackend broken;
-    ScriptedBackend sound{ScriptedBackend::answering(well_behaved)};
+    ScriptedBackend sound;
     GatewayProcess gateway;
 };
 
@@ -191,9 +194,10 @@ TEST(HealthChecks, TakeAnEndpointOutAndLetItBackIn) {
     }));
 }
 
-TEST(HealthChecks, TakeAnEndpointOutAtOnceWhenItIsShuttingDown) {
-    std::atomic<bool> shuts_down{false};
-    const auto serve = [&](BackendConnection& connection) {
+/// Answers checks and chats, streams until the test releases "the end"; with `shuts_down` it fails
+/// its checks and closes every connection after its answer.
+ScriptedBackend::Script shutting_down_when(const std::atomic<bool>& shuts_down) {
+    return [&shuts_down](BackendConnection& connection) {
         while (const auto seen = connection.read_request()) {
             const bool is_check = seen->target() == "/health";
             if (!is_check && seen->json().value("stream", false)) {
@@ -211,43 +215,50 @@ TEST(HealthChecks, TakeAnEndpointOutAtOnceWhenItIsShuttingDown) {
             }
         }
     };
-    Pair pair(serve, "health: {interval: 1s, timeout: 500ms, unhealthy_after: 1000}");
-    const auto count = [&](auto wanted) {
-        return std::ranges::count_if(pair.broken.requests(), wanted);
+}
+
+TEST(HealthChecks, TakeAnEndpointOutAtOnceWhenItIsShuttingDown) {
+    std::atomic<bool> shuts_down{false};
+    const std::atomic<bool> never{false};
+    Pair pair(shutting_down_when(shuts_down),
+              "health: {interval: 1s, timeout: 500ms, unhealthy_after: 1000}", {},
+              shutting_down_when(never));
+    const auto chats = [&] {
+        return std::ranges::count(pair.broken.requests(), std::string(kChat), &Message::target);
     };
-    const auto is_stream = [](const Message& seen) {
-        return seen.target() == kChat && seen.json().value("stream", false);
-    };
-    const auto is_chat = [](const Message& seen) { return seen.target() == kChat; };
-    std::vector<RawClient> streams;
-    while (count(is_stream) == 0) {  // until one of them runs there
-        streams.emplace_back(pair.gateway.port());
-        streams.back().send(post(kChat, chat("m1", true)));
-        ASSERT_TRUE(streams.back().read_until([](const Message&) { return true; }));
-    }
     const auto call_until = [&](auto condition) {
         return eventually([&] {
             EXPECT_EQ(call(pair.gateway.port(), post(kChat, chat("m1"))).status(), 200);
             return condition();
         });
     };
-    ASSERT_TRUE(call_until([&] { return count(is_chat) > 3; })) << "it keeps its connections";
+    // One stream on each, because the endpoint with fewer requests in flight comes first.
+    std::vector<RawClient> streams;
+    for (int i = 0; i < 2; ++i) {
+        streams.emplace_back(pair.gateway.port());
+        streams.back().send(post(kChat, chat("m1", true)));
+        ASSERT_TRUE(streams.back().read_event("t0"));
+    }
+    ASSERT_TRUE(call_until([&] { return chats() > 3; })) << "it keeps its connections";
     shuts_down = true;
     ASSERT_TRUE(call_until([&] {
         return pair.gateway.metrics().sum("millrace_endpoints", {{"state", "unhealthy"}}) == 1;
     }));
-    const auto before = count(is_chat);
+    const auto before = chats();
     for (int i = 0; i < 10; ++i) {
         EXPECT_EQ(call(pair.gateway.port(), post(kChat, chat("m1"))).status(), 200);
     }
-    EXPECT_EQ(count(is_chat), before) << "nothing new";
+    EXPECT_EQ(chats(), before) << "nothing new";
     EXPECT_TRUE(eventually([&] {
         return pair.gateway.errors().find("is unhealthy (shutting_down)") != std::string::npos;
     }));
     pair.broken.release("the end");
-    const auto last = streams.back().read_response();
-    ASSERT_TRUE(last);
-    EXPECT_TRUE(last->complete) << "what runs there finishes";
+    pair.sound.release("the end");
+    for (auto& stream : streams) {
+        const auto last = stream.read_response();
+        ASSERT_TRUE(last);
+        EXPECT_TRUE(last->complete) << "what runs there finishes";
+    }
 }
 
 TEST(Ejection, NeverComesFromWhatClientsDoWrong) {

@@ -1,4 +1,6 @@
 // When a request is sent again and when it is not; readers that do not read.
+#include <sys/socket.h>
+
 #include <atomic>
 
 #include <gtest/gtest.h>

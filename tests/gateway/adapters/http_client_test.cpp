@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <optional>
 
 #include "tests/gateway/adapters/canned_server.hpp"
@@ -87,6 +88,7 @@ TEST(HttpClient, ReportsATruncatedAnswerAndARefusedConnection) {
 TEST(HttpClient, DoesNotBlameTheOtherSideForOurOwnLackOfDescriptors) {
     CannedServer server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     boost::asio::io_context loop;
+    const boost::asio::ip::tcp::socket other(loop);  // so that the loop has what it needs itself
     std::optional<Result<HttpAnswer>> answer;
     start_http_exchange(loop, get(server), [&](auto result) { answer = std::move(result); });
     {

@@ -12,6 +12,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
+HttpAnswer answered(unsigned status) {
+    HttpAnswer answer;
+    answer.status = status;
+    return answer;
+}
+
 class HealthChecksTest : public testing::Test {
 protected:
     void SetUp() override {
@@ -19,6 +25,7 @@ protected:
         world.publish();
         pool = world.state.pools.find("pool");
         checks.follow(world.snapshot);
+        checks.advance();  // the first check is due within an interval
     }
     /// The next check of the only endpoint, answered with `answer`.
     void check(Result<HttpAnswer> answer) {
@@ -41,11 +48,11 @@ protected:
 };
 
 TEST_F(HealthChecksTest, TakeOutWhoeverKeepsFailingAndLetItBackIn) {
-    check(HttpAnswer{.status = 503});
+    check(answered(503));
     EXPECT_TRUE(is_ready());
     check(failure(Errc::upstream_closed, Origin::upstream, "Refused."));
     EXPECT_FALSE(is_ready());
-    check(HttpAnswer{.status = 200});
+    check(answered(200));
     EXPECT_TRUE(is_ready());
 }
 
@@ -54,7 +61,7 @@ TEST_F(HealthChecksTest, SayNothingWhenWeCouldNotAsk) {
         check(failure(Errc::server_overloaded, Origin::internal, "No descriptors."));
     }
     EXPECT_TRUE(is_ready());
-    check(HttpAnswer{.status = 503});
+    check(answered(503));
     EXPECT_TRUE(is_ready()) << "the first that failed";
 }
 
