@@ -86,8 +86,8 @@ struct Rule {
     WeightTable weights;                     ///< one entry per target
     /// Decides the shares instead of `weights`, if set; then the targets are those of RolloutArm.
     std::shared_ptr<RolloutTraffic> rollout;
-    std::shared_ptr<RetryBudget> retries;  ///< retries in flight
-    std::shared_ptr<ModelMeasure> measure;   ///< null unless an `auto` model may choose the model
+    std::shared_ptr<RetryBudget> retries;   ///< retries in flight
+    std::shared_ptr<ModelMeasure> measure;  ///< null unless an `auto` model may choose the model
     config::Sticky sticky;
     config::Unready unready = config::Unready::redraw;
     std::optional<Policy> policy;  ///< how an endpoint is chosen; empty = the less busy of two

@@ -28,9 +28,19 @@ Worker::Worker(std::size_t index, const SharedServices& shared, metrics::Slot& s
       upstreams_(loop_),
       snapshots_(shared.snapshots),
       prompt_blocks_({.secret = shared.prompt_secret}),
-      services_{loop_,      shared.clock,  upstreams_,          endpoints_,
-                slot_,      shared.budget, shared.overload, shared.response_ids, shared.access_log,
-                snapshots_, scratch_,      prompt_blocks_, index} {}
+      services_{loop_,
+                shared.clock,
+                upstreams_,
+                endpoints_,
+                slot_,
+                shared.budget,
+                shared.overload,
+                shared.response_ids,
+                shared.access_log,
+                snapshots_,
+                scratch_,
+                prompt_blocks_,
+                index} {}
 
 Worker::~Worker() {
     stop();

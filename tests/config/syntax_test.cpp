@@ -37,8 +37,8 @@ TEST(Dollars, AreReadToTheMillionth) {
     EXPECT_EQ(parse_dollars("3"), Dollars{3'000'000});
     EXPECT_EQ(parse_dollars("0.15"), Dollars{150'000});
     EXPECT_EQ(parse_dollars("999999.000001"), Dollars{999'999'000'001});
-    for (const auto* text : {"", ".5", "5.", "-1", "1e3", "01", "1.0000001", "1000000", "$1", "1 ",
-                             "1,5", "0.1.2"}) {
+    for (const auto* text :
+         {"", ".5", "5.", "-1", "1e3", "01", "1.0000001", "1000000", "$1", "1 ", "1,5", "0.1.2"}) {
         EXPECT_FALSE(parse_dollars(text)) << text;
     }
     for (const auto* text : {"0", "3", "0.15", "12.000001", "0.5"}) {

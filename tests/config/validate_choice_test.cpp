@@ -158,9 +158,8 @@ spec:
     - matches: [{headers: [{name: X-Model-Id, value: other}]}]
       backendRefs: [{name: a, port: 80}]
 )";
-    const auto result =
-        load_text(document("{id: m, auto: {candidates: [big]}}\nroutes: {manifests: [r.yaml]}"),
-                  fake);
+    const auto result = load_text(
+        document("{id: m, auto: {candidates: [big]}}\nroutes: {manifests: [r.yaml]}"), fake);
     EXPECT_TRUE(result.loaded) << dump(result.problems);
     EXPECT_THAT(dump(result.problems),
                 testing::HasSubstr("A route names the model `other`, which chooses another one"));

@@ -84,7 +84,8 @@ TEST_F(Choosing, TakesTheTenantFromATrustedProxy) {
     EXPECT_FALSE(big.requests().back().has("x-tenant"));
     EXPECT_EQ(gateway.access_line(answer.header("x-request-id")).value("tenant", ""), "acme");
 
-    const auto unknown = call(gateway.port(), post(kChat, chat("smart"), {{"X-Tenant", "made-up"}}));
+    const auto unknown =
+        call(gateway.port(), post(kChat, chat("smart"), {{"X-Tenant", "made-up"}}));
     EXPECT_EQ(unknown.status(), 200);
     EXPECT_EQ(small.request_count(), 1U);
     EXPECT_EQ(gateway.access_line(unknown.header("x-request-id")).value("tenant", ""), "anonymous");

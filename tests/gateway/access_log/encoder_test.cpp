@@ -159,7 +159,8 @@ TEST(AccessLogTime, IsWrittenAsRfc3339) {
 TEST(AccessLogEncoder, KeepsTheModelThatWasAskedForWhenItChoseAnother) {
     auto record = full_record();
     AccessLogEncoder encoder;
-    EXPECT_FALSE(nlohmann::json::parse(encoder.encode(record, at_ms(0))).contains("requested_model"));
+    EXPECT_FALSE(
+        nlohmann::json::parse(encoder.encode(record, at_ms(0))).contains("requested_model"));
     record.requested_model = "smart";
     const auto line = nlohmann::json::parse(encoder.encode(record, at_ms(0)));
     EXPECT_EQ(line["model"], "llama-3-8b");

@@ -50,8 +50,8 @@ TEST_F(RuleInputsTest, TakesSizesToolsImagesAndTheTier) {
     const auto& facts =
         read(R"({"messages": [{"content": [{"type": "image_url"}]}], "tools": [{}],)"
              R"( "max_tokens": 9})");
-    EXPECT_EQ(facts.prompt_bytes, std::string_view(R"([{"content": [{"type": "image_url"}]}][{}])")
-                                      .size());
+    EXPECT_EQ(facts.prompt_bytes,
+              std::string_view(R"([{"content": [{"type": "image_url"}]}][{}])").size());
     EXPECT_EQ(facts.prompt_tokens, facts.prompt_bytes / 4);
     EXPECT_TRUE(facts.has_tools);
     EXPECT_TRUE(facts.has_images);

@@ -26,8 +26,8 @@ protected:
     void settle(const End& end) {
         TextRequest text(world, "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\n\r\n");
         auto facts = routing::testing::chat("auto");
-        const auto decision = routing::decide(facts, *world.snapshot->catalog, world.endpoints,
-                                              world.loop.random());
+        const auto decision =
+            routing::decide(facts, *world.snapshot->catalog, world.endpoints, world.loop.random());
         ASSERT_TRUE(decision);
         text.scope->admit(*decision);
         end(*text.scope);

@@ -136,8 +136,9 @@ public:
     openai::ResponseIds response_ids;
     ScratchPool scratch;
     routing::PromptBlocks prompt_blocks{{}};
-    Services services{loop,         clock,   upstreams, endpoints, registry.slot(0), budget, overload,
-                      response_ids, nullptr, reader,    scratch,   prompt_blocks};
+    Services services{loop,    clock,        upstreams,    endpoints, registry.slot(0),
+                      budget,  overload,     response_ids, nullptr,   reader,
+                      scratch, prompt_blocks};
 };
 
 /// One request as the session would hand it over.
