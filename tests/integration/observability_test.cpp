@@ -9,13 +9,17 @@ namespace millrace::test {
 namespace {
 
 TEST(Metrics, ListEverySeriesOfTheTableWithItsType) {
-    // With a route, so that the series of routes have somebody to speak of.
-    const Rig rig(ScriptedBackend::answering(well_behaved), {},
-                  {.document = "routes: {manifests: [r.yaml]}\n",
-                   .files = {{"r.yaml", catch_all_route("m1-pool")}}});
-    rig.chat_call(chat("m1", true));
-    ASSERT_TRUE(rig.gateway.wait_for_access_log(1));
-    const auto page = rig.gateway.metrics();
+    // With a route and a rollout, so that their series have somebody to speak of.
+    const ScriptedBackend backend(ScriptedBackend::answering(well_behaved));
+    auto document = one_model(backend.url());
+    document.insert(document.find("backends:"),
+                    "  - {id: m2, variants: [{name: v1, backend: m1-pool}, {name: v2, backend: "
+                    "m1-pool}], rollout: {canary: v2}}\n");
+    const GatewayProcess gateway({.document = document + "routes: {manifests: [r.yaml]}\n",
+                                  .files = {{"r.yaml", catch_all_route("m1-pool")}}});
+    call(gateway.port(), post(kChat, chat("m1", true)));
+    ASSERT_TRUE(gateway.wait_for_access_log(1));
+    const auto page = gateway.metrics();
     for (const auto& series : metrics::kSeries) {
         const auto type = page.types().find(std::string(series.name));
         ASSERT_NE(type, page.types().end()) << series.name;

@@ -27,6 +27,13 @@ std::vector<GaugeHandle> fill(Registry& registry) {
                 handles.push_back(
                     registry.register_gauge(series.id, {"pool", "ready"}, [] { return 1.0; }));
                 break;
+            case Series::rollout_weight_percent:
+                handles.push_back(registry.register_gauge(series.id, {"m"}, [] { return 5.0; }));
+                break;
+            case Series::rollout_phase:
+                handles.push_back(
+                    registry.register_gauge(series.id, {"m", "running"}, [] { return 1.0; }));
+                break;
             case Series::buffered_bytes:
             case Series::overload_step:
             case Series::config_last_reload_success:
