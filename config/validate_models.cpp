@@ -104,7 +104,7 @@ private:
             variant(model.variants[i], item_path(path, i), seen);
             weights += model.variants[i].weight;
         }
-        if (weights == 0 && !model.variants.empty() && !report_.failed(path)) {
+        if (weights == 0 && !model.rollout && !model.variants.empty() && !report_.failed(path)) {
             report_.warning_at(path, "All weights of " + in_ticks(model.id) +
                                          " are 0; its requests are answered 503.");
         }

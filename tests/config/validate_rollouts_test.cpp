@@ -72,6 +72,14 @@ TEST(ValidateRollouts, ReplacesTheDefaultStepsByThoseGiven) {
               (std::vector<std::uint32_t>{10, 100}));
 }
 
+TEST(ValidateRollouts, DoesNotMindWeightsThatDoNotCount) {
+    const auto result = load_text(
+        "backends: {a: {endpoints: {static: ['http://a']}}}\n"
+        "models: [{id: m, variants: [{name: v1, weight: 0, backend: a}, {name: v2, weight: 0, "
+        "backend: a}], rollout: {canary: v2}}]");
+    EXPECT_THAT(test::dump(result.problems), testing::Not(testing::HasSubstr("All weights")));
+}
+
 TEST(ValidateRollouts, WarnsThatARestartForgets) {
     const auto result = load_text(with_model("%rollout: {canary: canary}"));
     EXPECT_THAT(test::dump(result.problems), testing::HasSubstr("kept in memory only"));
