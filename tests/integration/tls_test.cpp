@@ -137,6 +137,24 @@ struct TlsBackend {
     GatewayProcess gateway;
 };
 
+TEST_F(Tls, KnowsATenantByItsClientCertificate) {
+    const auto mapped = make_leaf(directory_, authority_, "mapped", "search.team");
+    const auto other = make_leaf(directory_, authority_, "other", "other.team");
+    const GatewayProcess gateway(
+        {.document =
+             one_model(backend_.url()) + "authentication: {certificates: {search.team: search}}\n",
+         .data_listener = listener_tls(leaf_, ", client_certificates: optional, client_ca: \"" +
+                                                  authority_.certificate + '"')});
+    const auto tenant = [&](const std::string& id, std::vector<std::string> more) {
+        more.insert(more.end(), {"--cacert", authority_.certificate, "-H", "x-request-id: " + id});
+        EXPECT_EQ(curl(gateway, std::move(more)).code, 0);
+        return gateway.access_line(id).value("tenant", "");
+    };
+    EXPECT_EQ(tenant("mapped", {"--cert", mapped.certificate, "--key", mapped.key}), "search");
+    EXPECT_EQ(tenant("other", {"--cert", other.certificate, "--key", other.key}), "anonymous");
+    EXPECT_EQ(tenant("none", {}), "anonymous");
+}
+
 TEST_F(Tls, ReachesABackendAndChecksItsCertificate) {
     const TlsBackend far(backend_, leaf_);
     const GatewayProcess checked(
