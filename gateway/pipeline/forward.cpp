@@ -264,6 +264,8 @@ Task<Result<void>> begin_attempt(RequestScope& scope, const Request& request,
     answer.endpoint = std::move(selected.lease);
     answer.picked_by_load = selection.policy != nullptr;
     answer.work = selected.work;
+    // Who found the line full has not waited, and would hide how long others wait.
+    scope.record.queue_wait = scope.record.queue_wait.value_or(Duration(0));
     const auto& target = *resolved.decision.target;
     auto& record = scope.record.attempts.add();
     record.backend = metrics::BackendId{target.backend_metric};
@@ -308,7 +310,6 @@ Task<Result<void>> forward(RequestScope& scope, const Request& request, const Re
     answer.ready_at = services.loop.recent();
     auto selection = selection_for(scope, request, resolved);
     bool fresh_connection = false;
-    scope.record.queue_wait = Duration(0);
     for (;;) {
         if (auto begun = co_await begin_attempt(scope, request, resolved, selection,
                                                 fresh_connection, answer);
