@@ -26,7 +26,8 @@ FaultPipe::FaultPipe(int from, int to, std::atomic<std::uint64_t>& total)
     : from_(from), to_(to), total_(total) {}
 
 FaultPipe::State FaultPipe::step(const Toxics& toxics, Instant now, Random& random) {
-    if (muted_ || toxics.swallow) {
+    if (muted_ || lost_ || toxics.swallow) {
+        lost_ = lost_ || held_bytes_ > 0;
         held_.clear();
         held_bytes_ = 0;
     }
@@ -67,7 +68,8 @@ bool FaultPipe::read(const Toxics& toxics, Instant now, Random& random) {
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
         return false;
     }
-    if (count > 0 && (muted_ || toxics.swallow)) {
+    if (count > 0 && (muted_ || lost_ || toxics.swallow)) {
+        lost_ = true;
         return true;
     }
     arrival_ = std::max(arrival_, now + delay(toxics, random));

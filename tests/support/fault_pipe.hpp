@@ -32,7 +32,9 @@ struct Toxics {
     /// congestion window, so only with a pause do all of them stay apart.
     std::size_t slice = 0;
     Micros slice_delay{0};  ///< pause after each segment
-    bool swallow = false;   ///< bytes are read and lost; their end still arrives
+    /// Bytes are read and lost; their end still arrives. Once some are lost, so are all that
+    /// follow, also without this toxic: a stream has no holes.
+    bool swallow = false;
     /// The end of the source, by FIN or RST, is kept secret. With `swallow`: a dead network.
     bool half_open = false;
     Micros slow_close{0};  ///< a FIN arrives this much after the last byte
@@ -95,6 +97,7 @@ private:
     End end_ = End::none;
     bool end_passed_ = false;
     bool muted_ = false;
+    bool lost_ = false;  ///< bytes, and therefore all that follow
 };
 
 }  // namespace millrace::test

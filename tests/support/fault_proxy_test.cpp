@@ -214,6 +214,23 @@ TEST(FaultProxy, SwallowsBytesButNotTheirEnd) {
     EXPECT_EQ(proxy.counters().to_server, 0U);
 }
 
+TEST(FaultProxy, LeavesNoHoleWhenItStopsSwallowing) {
+    const Server server;
+    FaultProxy proxy(server.port());
+    auto ends = server.connect_through(proxy);
+    send(ends.client, "first");
+    EXPECT_EQ(read_up_to(ends.server, 5).bytes, "first");
+    proxy.set({.to_server = {.swallow = true}});
+    send(ends.client, "lost");
+    proxy.set({.to_server = {.swallow = true}});  // has been carried out on what was sent
+    proxy.set({});
+    send(ends.client, "too late");
+    half_close(ends.client);
+    const auto got = read_to_end(ends.server);
+    EXPECT_EQ(got.bytes, "");
+    EXPECT_EQ(got.outcome, ReadOutcome::end);
+}
+
 TEST(FaultProxy, KeepsAnEndSecretUntilToldOtherwise) {
     const Server server;
     FaultProxy proxy(server.port(), {.to_client = {.half_open = true}});

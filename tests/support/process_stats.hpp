@@ -15,6 +15,10 @@ namespace millrace::test {
 /// so far); 0 when there is none.
 std::size_t status_kib(pid_t pid, std::string_view name);
 
+/// KiB by which memory may grow without anybody holding on to it. A sanitizer keeps what was freed,
+/// and its shadow.
+constexpr std::size_t kMemoryMargin = kSlowdown == 1 ? 4 * 1024 : 64 * 1024;
+
 /// User and system time that a process has used.
 Millis cpu_time(pid_t pid);
 
