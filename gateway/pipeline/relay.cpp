@@ -8,6 +8,7 @@
 
 #include "gateway/http1/hop_by_hop.hpp"
 #include "gateway/openai/error_body.hpp"
+#include "gateway/pipeline/await_answer.hpp"
 #include "gateway/pipeline/count_tokens.hpp"
 #include "gateway/pipeline/heartbeat.hpp"
 #include "gateway/pipeline/preference.hpp"

@@ -1,0 +1,47 @@
+// Answer: a backend's answer while it is awaited and relayed, with the attempt behind it.
+// Thread-safety: none; one worker.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "config/base/clock.hpp"
+#include "gateway/openai/body_edit.hpp"
+#include "gateway/openai/stream_filter.hpp"
+#include "gateway/pipeline/services.hpp"
+#include "gateway/upstream/attempt.hpp"
+#include "metrics/tokens/response_usage.hpp"
+#include "routing/endpoints.hpp"
+#include "routing/retry.hpp"
+
+namespace millrace::gateway {
+
+/// A backend's answer, begun. Lives in the request's frame; the attempt inside holds connection and
+/// lease.
+struct Answer {
+    explicit Answer(ScratchPool& pool) : scratch(pool.get()) {}
+
+    ScratchPool::Lease scratch;
+    routing::Pool* pool = nullptr;  ///< of the endpoint
+    routing::EndpointLease endpoint;
+    bool picked_by_load = false;      ///< what it teaches about its endpoint's speed is used
+    std::uint32_t prompt_tokens = 0;  ///< estimate
+    std::uint32_t work = 0;  ///< prompt tokens before the first token, those ahead included
+    const BackendRuntime* backend = nullptr;
+    openai::BodyEdit edit;
+    openai::UsageInjection asked;
+    std::optional<Attempt> attempt;
+    routing::RetryBudget::Lease retry;  ///< held by every attempt but the first
+    metrics::Dialect dialect = metrics::Dialect::chat;
+    std::optional<openai::StreamFilter> filter;   ///< set for event streams of the API
+    std::optional<metrics::ResponseUsage> usage;  ///< set for other successful answers of the API
+    std::string held;       ///< the body of an error answer that had to be looked at
+    bool complete = false;  ///< the body has been read to its end
+    Instant begun_at{};     ///< when the attempt began
+    Instant head_at{};      ///< when the response head was there
+    Instant ready_at{};     ///< when the request was ready to be sent
+    Instant sent_at{};      ///< when it had been handed to the kernel
+};
+
+}  // namespace millrace::gateway
