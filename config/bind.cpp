@@ -126,6 +126,11 @@ private:
             report_.error(node.place, path,
                           "The list needs at least " + std::to_string(field.min) + " item.");
         }
+        if (node.items.size() > field.max) {
+            report_.error(node.place, path,
+                          "The list holds at most " + std::to_string(field.max) + " items.");
+            return;
+        }
         out.clear();
         for (std::size_t i = 0; i < node.items.size(); ++i) {
             const auto at = item_path(path, i);

@@ -119,6 +119,22 @@ void describe(Visitor& visitor, Picker& x) {
 }
 
 template <class Visitor>
+void describe(Visitor& visitor, Fallback& x) {
+    visitor.field({.key = "model", .doc = "The id of another model.", .required = true}, x.model);
+    visitor.field({.key = "variant", .doc = "One of its variants; absent = drawn by its weights."},
+                  x.variant);
+}
+
+template <class Visitor>
+void describe(Visitor& visitor, Overflow& x) {
+    visitor.field({.key = "after",
+                   .doc = "A request that has waited and will probably wait longer than this goes "
+                          "to the first fallback with a free slot. 0 = it waits.",
+                   .max = kOneDay},
+                  x.after);
+}
+
+template <class Visitor>
 void describe(Visitor& visitor, Model& x) {
     visitor.field({.key = "id",
                    .doc = "The name in `x-model-id` or in the body's `model`: letters, digits and "
@@ -169,6 +185,15 @@ void describe(Visitor& visitor, Model& x) {
                   x.retry);
     visitor.field({.key = "heartbeat", .doc = "What a stream is told while it waits."},
                   x.heartbeat);
+    visitor.field({.key = "fallback",
+                   .doc = "Where a request goes, in this order, when its own backend could not "
+                          "answer it and nothing was relayed: at most 5 targets, 6 attempts in "
+                          "all. Targets without a ready endpoint are passed over.",
+                   .max = 5},
+                  x.fallback);
+    visitor.field({.key = "overflow",
+                   .doc = "When a request goes to a fallback instead of waiting in the queue."},
+                  x.overflow);
     visitor.field({.key = "owned_by", .doc = "Shown by `/v1/models`."}, x.owned_by);
 }
 

@@ -221,6 +221,34 @@ struct Rollouts {
     bool operator==(const Rollouts&) const = default;
 };
 
+/// Where a request goes when its own pool has failed it.
+struct Fallback {
+    std::string model;    ///< id of a configured model
+    std::string variant;  ///< empty = by the model's weights
+    bool operator==(const Fallback&) const = default;
+};
+
+/// When a request goes to a fallback instead of waiting.
+struct Overflow {
+    Duration after = 0s;  ///< of waiting, passed and predicted; 0 = never
+    bool operator==(const Overflow&) const = default;
+};
+
+/// A second attempt for requests that are late with their first content token.
+struct Hedge {
+    Duration after = 0s;               ///< 0 = the learned 95th percentile
+    std::uint32_t budget_percent = 5;  ///< second attempts among the requests in flight
+    bool operator==(const Hedge&) const = default;
+};
+
+/// Copies of requests, whose answers nobody sees.
+struct Mirror {
+    std::string backend;          ///< key of `backends`
+    std::uint32_t percent = 100;  ///< of the requests
+    std::string served_name;      ///< empty = the name that the original carries
+    bool operator==(const Mirror&) const = default;
+};
+
 struct Model {
     std::string id;  ///< ^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$, no `..`
     std::vector<std::string> aliases;
@@ -237,6 +265,10 @@ struct Model {
     Unready unready = Unready::redraw;
     Retry retry;
     Heartbeat heartbeat;
+    std::vector<Fallback> fallback;  ///< in this order
+    Overflow overflow;
+    std::optional<Hedge> hedge;         ///< absent = no second attempts
+    std::optional<Mirror> mirror;       ///< absent = no copies
     std::string owned_by = "millrace";  ///< shown by /v1/models
     bool operator==(const Model&) const = default;
 };

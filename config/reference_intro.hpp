@@ -105,6 +105,27 @@ backends:
   small: {endpoints: {static: [http://127.0.0.1:8002]}}
 ```
 
+## Second chances
+
+What a model's own backend cannot do in time, others may, as long as nothing was relayed. An external provider is a
+model like any other, with an https backend, its key and the name that it knows.
+
+```yaml
+models:
+  - id: llama-3-70b
+    variants: [{name: stable, backend: vllm}]
+    fallback: [{model: llama-3-8b}, {model: hosted}]
+    overflow: {after: 5s}
+  - {id: llama-3-8b, variants: [{name: stable, backend: small}]}
+  - {id: hosted, variants: [{name: stable, backend: provider, served_name: large-model}]}
+backends:
+  vllm: {endpoints: {static: [http://127.0.0.1:8001, http://127.0.0.1:8002]}, slots_per_endpoint: 64}
+  small: {endpoints: {static: [http://127.0.0.1:8003]}}
+  provider:
+    endpoints: {dns: {name: api.provider.example, port: 443, https: true}}
+    api_key: {env: VLLM_API_KEY}
+```
+
 ## Reload
 
 The document is read again when it or a file that it names changes. A reload is all or nothing: with one error the last

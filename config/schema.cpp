@@ -126,6 +126,9 @@ struct Properties {
         if (field.min > 0) {
             schema["minItems"] = field.min;
         }
+        if (field.max != kUnlimited) {
+            schema["maxItems"] = field.max;
+        }
         if constexpr (std::unsigned_integral<T>) {
             schema["items"].erase("default");
             schema["default"] = value;

@@ -29,6 +29,9 @@ public:
         for (const auto& [name, backend] : config.backends) {
             backends_.push_back(name);
         }
+        for (const auto& model : config.models) {
+            models_.push_back(model.id);
+        }
     }
 
     void model(const Model& model, const std::string& path) {
@@ -42,6 +45,15 @@ public:
         picker(model.picker, child_path(path, "picker"));
         variants(model, child_path(path, "variants"));
         validate_choice(config_, model, path, report_);
+        const auto fallbacks = child_path(path, "fallback");
+        for (std::size_t i = 0; i < model.fallback.size(); ++i) {
+            fallback(model, i, item_path(fallbacks, i));
+        }
+        if (model.overflow.after > Duration(0) && model.fallback.empty()) {
+            report_.error_at(child_path(path, "overflow"),
+                             "There is no `fallback` that a request could overflow to.",
+                             "add one, or leave `overflow` out");
+        }
     }
 
 private:
@@ -119,11 +131,40 @@ private:
                     name, "The model has two variants named " + in_ticks(variant.name) + ".");
             }
         }
-        if (!variant.backend.empty() && backends_known_ &&
-            !config_.backends.contains(variant.backend)) {
-            report_.error_at(child_path(path, "backend"),
-                             in_ticks(variant.backend) + " is not a key of `backends`.",
-                             did_you_mean(variant.backend, backends_));
+        backend(variant.backend, child_path(path, "backend"));
+    }
+
+    void backend(const std::string& name, const std::string& path) {
+        if (!name.empty() && backends_known_ && !config_.backends.contains(name)) {
+            report_.error_at(path, in_ticks(name) + " is not a key of `backends`.",
+                             did_you_mean(name, backends_));
+        }
+    }
+
+    void fallback(const Model& model, std::size_t index, const std::string& path) {
+        const auto& target = model.fallback[index];
+        const auto named = child_path(path, "model");
+        if (target.model.empty() || report_.failed(path)) {
+            return;
+        }
+        const auto found = std::ranges::find(config_.models, target.model, &Model::id);
+        if (found == config_.models.end()) {
+            report_.error_at(named, in_ticks(target.model) + " is not the `id` of a model.",
+                             did_you_mean(target.model, models_));
+            return;
+        }
+        if (found->id == model.id && target.variant.empty()) {
+            report_.error_at(named, "A model cannot be its own fallback; one of its variants can.",
+                             "name a `variant`, or another model");
+        }
+        if (!target.variant.empty() && std::ranges::find(found->variants, target.variant,
+                                                         &Variant::name) == found->variants.end()) {
+            report_.error_at(child_path(path, "variant"), in_ticks(found->id) + " has no variant " +
+                                                              in_ticks(target.variant) + ".");
+        }
+        const auto first = std::ranges::find(model.fallback, target);
+        if (first != model.fallback.begin() + static_cast<std::ptrdiff_t>(index)) {
+            report_.error_at(path, "The list names this target twice.");
         }
     }
 
@@ -131,6 +172,7 @@ private:
     Report& report_;
     bool backends_known_;
     std::vector<std::string_view> backends_;
+    std::vector<std::string_view> models_;
     std::map<std::string, std::string> names_;  ///< name → path of its first use
 };
 

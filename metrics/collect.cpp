@@ -77,6 +77,13 @@ void Collector::variants() {
         by_name(
             Series::tokens_total, labels, kTokenKindNames,
             [id](const Slot& slot, std::size_t k) { return slot.variant(id).tokens[k].value(); });
+        by_name(Series::fallbacks_total, labels, kFallbackReasonNames,
+                [id](const Slot& slot, std::size_t k) {
+                    return slot.variant(id).fallbacks[k].value();
+                });
+        by_name(
+            Series::hedges_total, labels, kHedgeOutcomeNames,
+            [id](const Slot& slot, std::size_t k) { return slot.variant(id).hedges[k].value(); });
         variant_histograms(id, labels);
     }
 }
@@ -202,6 +209,30 @@ void Collector::backends() {
         by_name(
             Series::unbilled_tokens_total, labels, kTokenKindNames,
             [id](const Slot& slot, std::size_t k) { return slot.backend(id).unbilled[k].value(); });
+        mirrored(id, labels.front());
+    }
+}
+
+void Collector::mirrored(BackendId id, const std::string& backend) {
+    using ByOutcome = std::array<std::uint64_t, kCountOf<MirrorOutcome>>;
+    std::map<std::string_view, ByOutcome> by_model;  // sparse: only models with a mirror are shown
+    for (const auto& slot : registry_.slots_) {
+        const auto& cells = std::as_const(*slot).backend(id).mirrored;
+        for (std::size_t v = 0; v < registry_.variants_.size(); ++v) {
+            const auto* counters = cells.try_at(v);
+            for (std::size_t k = 0; counters != nullptr && k < counters->size(); ++k) {
+                if (const auto count = (*counters)[k].value(); count > 0) {
+                    by_model[registry_.variants_[v].model][k] += count;
+                }
+            }
+        }
+    }
+    for (const auto& [model, total] : by_model) {
+        for (std::size_t k = 0; k < total.size(); ++k) {
+            value(Series::mirrored_requests_total,
+                  {std::string(model), backend, std::string(kMirrorOutcomeNames[k])},
+                  as_double(total[k]));
+        }
     }
 }
 

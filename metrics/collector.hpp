@@ -93,6 +93,7 @@ private:
     void models();
     void tenants();
     void backends();
+    void mirrored(BackendId id, const std::string& backend);
     void routes();
     void process();
     void callbacks();

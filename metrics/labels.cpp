@@ -23,4 +23,22 @@ Outcome outcome_of(Errc code) {
     }
 }
 
+FallbackReason fallback_reason_of(Errc code) {
+    switch (code) {
+        case Errc::upstream_connect_failed:
+        case Errc::upstream_connect_timeout: return FallbackReason::connect_failed;
+        case Errc::first_byte_timeout:
+        case Errc::first_token_timeout:
+        case Errc::idle_timeout:
+        case Errc::total_timeout: return FallbackReason::timeout;
+        case Errc::queue_full:
+        case Errc::queue_timeout:
+        case Errc::shed: return FallbackReason::queue;
+        case Errc::pool_asleep:
+        case Errc::pool_starting:
+        case Errc::no_ready_endpoint: return FallbackReason::unready;
+        default: return FallbackReason::failed;
+    }
+}
+
 }  // namespace millrace::metrics

@@ -44,6 +44,7 @@ enum class AttemptOutcome : std::uint8_t {
     client_closed,    ///< cancelled because the client left
     drained,          ///< cancelled by the drain deadline
     internal,         ///< cancelled by a bug of ours
+    superseded,       ///< cancelled because another attempt of the request answered first
     kCount
 };
 
@@ -54,6 +55,30 @@ enum class RetryReason : std::uint8_t {
     before_first_byte,  ///< the backend failed before anything was relayed
     error_status,       ///< the backend answered 429, 502, 503 or 504
     usage_option,       ///< the backend refused an injected usage option; sent again without it
+    kCount
+};
+
+/// Why a request left its pool for a fallback of its model.
+enum class FallbackReason : std::uint8_t {
+    connect_failed,  ///< refused, unreachable or not connected in time
+    failed,        ///< the backend broke off or broke the wire's rules before anything was relayed
+    timeout,       ///< it was silent for too long
+    error_status,  ///< it answered 429, 502, 503 or 504
+    queue,         ///< the queue was full, or the wait in it too long, or a higher priority came
+    unready,       ///< no endpoint was ready
+    overflow,      ///< the wait would have been too long
+    kCount
+};
+
+/// What became of a second attempt.
+enum class HedgeOutcome : std::uint8_t { won, lost, kCount };
+
+/// What became of a request's copy.
+enum class MirrorOutcome : std::uint8_t {
+    ok,            ///< a whole 2xx-4xx answer other than 429
+    error_status,  ///< 429 or 5xx
+    failed,        ///< no whole answer
+    dropped,       ///< not sent: no free slot, no memory, or too many copies already
     kCount
 };
 
@@ -74,11 +99,17 @@ inline constexpr std::array<std::string_view, kCountOf<Outcome>> kOutcomeNames{
     "completed", "client_closed", "refused", "backend_error",
     "truncated", "timeout",       "drained", "internal"};
 inline constexpr std::array<std::string_view, kCountOf<AttemptOutcome>> kAttemptOutcomeNames{
-    "ok",           "connect_failed", "connect_timeout", "closed",
-    "bad_response", "error_status",   "error_event",     "truncated",
-    "timeout",      "client_closed",  "drained",         "internal"};
+    "ok",           "connect_failed", "connect_timeout", "closed",  "bad_response",
+    "error_status", "error_event",    "truncated",       "timeout", "client_closed",
+    "drained",      "internal",       "superseded"};
 inline constexpr std::array<std::string_view, kCountOf<RetryReason>> kRetryReasonNames{
     "connect_failed", "stale_connection", "before_first_byte", "error_status", "usage_option"};
+inline constexpr std::array<std::string_view, kCountOf<FallbackReason>> kFallbackReasonNames{
+    "connect_failed", "failed", "timeout", "error_status", "queue", "unready", "overflow"};
+inline constexpr std::array<std::string_view, kCountOf<HedgeOutcome>> kHedgeOutcomeNames{"won",
+                                                                                         "lost"};
+inline constexpr std::array<std::string_view, kCountOf<MirrorOutcome>> kMirrorOutcomeNames{
+    "ok", "error_status", "failed", "dropped"};
 inline constexpr std::array<std::string_view, kCountOf<TokenKind>> kTokenKindNames{
     "prompt", "cached", "completion", "reasoning"};
 /// What a settlement rests on: `none` when nothing reached a backend, then metrics::Exactness.
@@ -120,9 +151,15 @@ constexpr std::string_view to_string(RetryReason v) {
 constexpr std::string_view to_string(TokenKind v) {
     return kTokenKindNames[index_of(v)];
 }
+constexpr std::string_view to_string(FallbackReason v) {
+    return kFallbackReasonNames[index_of(v)];
+}
 constexpr std::string_view to_string(Commit v) {
     return kCommitNames[index_of(v)];
 }
+
+/// Why a request left its pool that would have ended with `code` there.
+FallbackReason fallback_reason_of(Errc code);
 
 /// The outcome of a request that ended with `code`; `completed` has no code.
 Outcome outcome_of(Errc code);

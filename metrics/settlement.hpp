@@ -36,8 +36,8 @@ struct AttemptRecord {
     std::uint64_t upstream_bytes_read = 0;
 };
 
-/// Retry policies stay within this many attempts of one request.
-inline constexpr std::size_t kMaxAttempts = 3;
+/// Retries, fallbacks and hedges stay within this many attempts of one request.
+inline constexpr std::size_t kMaxAttempts = 6;
 
 class AttemptList {
 public:
@@ -67,7 +67,7 @@ struct RequestRecord {
     TenantId tenant;
     InlineText<64> request_id;
     InlineText<128> model_name;
-    InlineText<128> requested_model;  ///< the model that chose model_name; else empty
+    InlineText<128> requested_model;  ///< where another answered: by choice or fallback; else empty
     InlineText<64> variant_name;
     InlineText<64> tenant_name;
     InlineText<64> key_id;

@@ -35,6 +35,8 @@ struct VariantCells {
     CountersBy<TokenKind> tokens;
     std::array<Counter, kExactnessNames.size()> settlements;
     CountersBy<Commit> commits;
+    CountersBy<FallbackReason> fallbacks;
+    CountersBy<HedgeOutcome> hedges;
     Histogram<kFirstTokenBounds> first_token;
     Histogram<kInterTokenBounds> inter_token;
     Histogram<kRequestBounds> duration;
@@ -48,6 +50,9 @@ struct BackendCells {
     CountersBy<ConnectionKind> connections;
     CountersBy<RetryReason> retries;
     CountersBy<TokenKind> unbilled;
+    /// Copies of requests by the variant of the original. Made on first use: few variants are
+    /// mirrored.
+    Chunked<CountersBy<MirrorOutcome>, 64> mirrored;
 };
 
 /// Tokens of one tenant by variant. Made on first use: tenants × variants is sparse.
@@ -82,6 +87,14 @@ public:
         TenantCells& cells = tenants_.at(known(tenant));
         auto* found = cells.by_variant.ensure_nothrow(known(variant));
         return found == nullptr ? cells.overflow : *found;
+    }
+
+    /// A copy of a variant's request was sent to the backend, or was to be.
+    void count_mirrored(BackendId backend, VariantId variant, MirrorOutcome outcome) noexcept {
+        auto* found = backends_.at(known(backend)).mirrored.ensure_nothrow(known(variant));
+        if (found != nullptr) {
+            (*found)[index_of(outcome)].add();
+        }
     }
 
 private:

@@ -37,6 +37,8 @@ namespace millrace::routing {
 /// Label of series whose model the configuration does not know.
 inline constexpr std::string_view kUnknownModel = "unknown";
 
+struct Hedging;
+
 /// What identifies a variant's series.
 struct VariantLabels {
     std::string_view model;  ///< id or kUnknownModel
@@ -79,6 +81,14 @@ struct Target {
     std::string backend_name;
 };
 
+struct Rule;
+
+/// Where requests go that a rule could not have answered.
+struct FallbackTarget {
+    const Rule* rule = nullptr;    ///< a model's own variants
+    const Target* only = nullptr;  ///< of the rule; null = drawn by its weights
+};
+
 /// Where requests that matched go: a model's own variants, or a route's rule joined with one model.
 struct Rule {
     std::vector<Target> targets;
@@ -88,6 +98,11 @@ struct Rule {
     std::shared_ptr<RolloutTraffic> rollout;
     std::shared_ptr<RetryBudget> retries;   ///< retries in flight
     std::shared_ptr<ModelMeasure> measure;  ///< null unless an `auto` model may choose the model
+    std::vector<FallbackTarget> fallbacks;   ///< of the model, in order
+    std::shared_ptr<Hedging> hedging;        ///< null = no second attempts
+    /// Gets copies of `weight` percent of the requests; its pool is null when there are none. An
+    /// empty served_name is that of the original.
+    Target mirror;
     config::Sticky sticky;
     config::Unready unready = config::Unready::redraw;
     std::optional<Policy> policy;  ///< how an endpoint is chosen; empty = the less busy of two

@@ -25,6 +25,7 @@ public:
         compile_choosers();
         bind_routes();
         find_shortcuts();
+        find_fallbacks();
     }
 
 private:
@@ -344,6 +345,24 @@ private:
                 const auto& entry = catalog_.routes_.entries()[name.first_entry];
                 const auto* rule = catalog_.bound_rule(entry.rule_id, name.model);
                 name.first_rule = static_cast<std::uint32_t>(rule - catalog_.rules_.data());
+            }
+        }
+    }
+
+    /// Last, because from here on rules do not move.
+    void find_fallbacks() {
+        for (auto& rule : catalog_.rules_) {
+            if (rule.model == nullptr) {
+                continue;
+            }
+            for (const auto& wanted : rule.model->fallback) {
+                const auto* name = catalog_.find_name(wanted.model);
+                if (name == nullptr || name->own_rule == Catalog::kNoRule) {
+                    continue;  // the configuration was not validated
+                }
+                const auto& own = catalog_.rules_[name->own_rule];
+                const auto only = std::ranges::find(own.targets, wanted.variant, &Target::variant);
+                rule.fallbacks.push_back({&own, only == own.targets.end() ? nullptr : &*only});
             }
         }
     }

@@ -178,7 +178,28 @@ Result<std::size_t> choose_variant(const Rule& rule, const RequestFacts& facts,
     return sibling != kNone ? sibling : index;
 }
 
+void trace_fallbacks(const Rule& rule, Trace& trace) {
+    std::string names;
+    for (const auto& fallback : rule.fallbacks) {
+        names += (names.empty() ? "" : ", ") + fallback.rule->model_id +
+                 (fallback.only != nullptr ? "/" + fallback.only->variant : "");
+    }
+    if (!names.empty()) {
+        trace.add({"Fallbacks, in this order: ", names, "."});
+    }
+}
+
 }  // namespace
+
+Result<Decision> decide(const Rule& rule, const RequestFacts& facts, EndpointView& endpoints,
+                        Random& random) {
+    const auto index = choose_variant(rule, facts, endpoints, random, nullptr);
+    if (!index) {
+        return std::unexpected(index.error());
+    }
+    const auto& target = rule.targets[*index];
+    return Decision{rule.model_id, target.served_name, &rule, &target, nullptr};
+}
 
 Result<Decision> decide(const RequestFacts& facts, const Catalog& catalog, EndpointView& endpoints,
                         Random& random, Trace* trace) {
@@ -208,6 +229,9 @@ Result<Decision> decide(const RequestFacts& facts, const Catalog& catalog, Endpo
     auto index = choose_variant(rule, facts, endpoints, random, trace);
     if (!index) {
         return std::unexpected(std::move(index.error()));
+    }
+    if (trace != nullptr) {
+        trace_fallbacks(rule, *trace);
     }
     const auto& target = rule.targets[*index];
     Decision decision;

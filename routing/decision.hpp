@@ -37,6 +37,11 @@ struct Decision {
 Result<Decision> decide(const RequestFacts& facts, const Catalog& catalog, EndpointView& endpoints,
                         Random& random, Trace* trace = nullptr);
 
+/// The same for a rule that is known already: only the variant is chosen. Errors: zero_weight,
+/// unresolved_backend, no_ready_endpoint.
+Result<Decision> decide(const Rule& rule, const RequestFacts& facts, EndpointView& endpoints,
+                        Random& random);
+
 /// Leases an endpoint of the decided pool. Empty: none is ready, all slots are taken, or others
 /// wait already, so the request has to queue.
 Selected pick_endpoint(const Decision& decision, const Selection& selection,

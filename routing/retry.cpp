@@ -5,17 +5,23 @@
 namespace millrace::routing {
 namespace {
 
-bool is_connect_failure(Errc error) {
-    return error == Errc::upstream_connect_failed || error == Errc::upstream_connect_timeout;
-}
-
 /// RFC 9110 9.2.2.
 bool is_idempotent(std::string_view method) {
     return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "PUT" ||
            method == "DELETE";
 }
 
-/// A failure of the endpoint, not of the client, of us, or of the request's own time.
+}  // namespace
+
+bool is_repeatable(const RepeatFacts& facts) {
+    return !facts.store && !facts.background && !facts.previous_response_id &&
+           (facts.api_path || is_idempotent(facts.method));
+}
+
+bool was_not_sent(Errc error) {
+    return error == Errc::upstream_connect_failed || error == Errc::upstream_connect_timeout;
+}
+
 bool is_endpoints_fault(Errc error) {
     switch (error) {
         case Errc::upstream_connect_failed:
@@ -30,18 +36,12 @@ bool is_endpoints_fault(Errc error) {
     }
 }
 
-/// An answer about the endpoint's state. A 500 is about the request as often as not, and would be
-/// computed twice.
-bool is_worth_another_endpoint(std::uint16_t status) {
+bool is_about_the_endpoint(std::uint16_t status) {
     return status == 429 || (status >= 502 && status <= 504);
 }
 
-}  // namespace
-
 RetryPolicy::RetryPolicy(const RepeatFacts& facts, std::uint32_t max_attempts)
-    : repeatable_(!facts.store && !facts.background && !facts.previous_response_id &&
-                  (facts.api_path || is_idempotent(facts.method))),
-      max_attempts_(max_attempts) {}
+    : repeatable_(is_repeatable(facts)), max_attempts_(max_attempts) {}
 
 RetryPolicy::Verdict RetryPolicy::after(const AttemptResult& attempt) {
     ++failures_;
@@ -49,12 +49,11 @@ RetryPolicy::Verdict RetryPolicy::after(const AttemptResult& attempt) {
         return Verdict::give_up;
     }
     if (attempt.status != 0) {
-        return repeatable_ && attempt.other_ready && is_worth_another_endpoint(attempt.status)
+        return repeatable_ && attempt.other_ready && is_about_the_endpoint(attempt.status)
                    ? Verdict::other_endpoint
                    : Verdict::give_up;
     }
-    if (!is_endpoints_fault(attempt.error) ||
-        (!repeatable_ && !is_connect_failure(attempt.error))) {
+    if (!is_endpoints_fault(attempt.error) || (!repeatable_ && !was_not_sent(attempt.error))) {
         return Verdict::give_up;
     }
     if (attempt.error == Errc::upstream_closed && attempt.connection_reused &&
@@ -66,7 +65,7 @@ RetryPolicy::Verdict RetryPolicy::after(const AttemptResult& attempt) {
     }
     // The only endpoint is asked again when it was not asked yet: what it did with a request that
     // it got, it would do again.
-    return is_connect_failure(attempt.error) ? Verdict::same_endpoint : Verdict::give_up;
+    return was_not_sent(attempt.error) ? Verdict::same_endpoint : Verdict::give_up;
 }
 
 Duration RetryPolicy::pause(Random& random) const {
@@ -76,8 +75,9 @@ Duration RetryPolicy::pause(Random& random) const {
     return std::chrono::milliseconds(random.below(ceiling + 1));
 }
 
-RetryBudget::Lease RetryBudget::take(std::uint64_t in_flight, std::uint32_t percent) {
-    const auto allowed = std::max<std::uint64_t>(kAlways, in_flight * percent / 100);
+RetryBudget::Lease RetryBudget::take(std::uint64_t in_flight, std::uint32_t percent,
+                                     std::uint32_t always) {
+    const auto allowed = std::max<std::uint64_t>(always, in_flight * percent / 100);
     if (active_.fetch_add(1, std::memory_order_relaxed) >= allowed) {
         active_.fetch_sub(1, std::memory_order_relaxed);
         return {};

@@ -38,6 +38,16 @@ struct AttemptResult {
     bool other_ready = false;          ///< another endpoint of the pool takes new work
 };
 
+/// It may be sent twice.
+bool is_repeatable(const RepeatFacts& facts);
+/// Nothing of the request can have reached the backend.
+bool was_not_sent(Errc error);
+/// A failure of the endpoint, not of the client, of us, or of the request's own time.
+bool is_endpoints_fault(Errc error);
+/// An answer about the endpoint's state. A 500 is about the request as often as not, and would be
+/// computed twice.
+bool is_about_the_endpoint(std::uint16_t status);
+
 class RetryPolicy {
 public:
     enum class Verdict : std::uint8_t {
@@ -96,8 +106,8 @@ public:
     /// Retries that are always allowed, so that a quiet route can retry at all.
     static constexpr std::uint32_t kAlways = 3;
 
-    /// Empty when `percent` of `in_flight` requests are retries already.
-    Lease take(std::uint64_t in_flight, std::uint32_t percent);
+    /// Empty when `percent` of `in_flight` requests, or `always`, are retries already.
+    Lease take(std::uint64_t in_flight, std::uint32_t percent, std::uint32_t always = kAlways);
 
 private:
     std::atomic<std::uint32_t> active_{0};

@@ -138,6 +138,7 @@ void append_request(Members& members, const RequestRecord& record) {
     members.text("method", record.method.view());
     members.text("path", record.path.view());
     members.optional_text("api", record.api.view());
+    members.optional_text("requested_model", record.requested_model.view());
     members.optional_text("model", record.model_name.view());
     members.optional_text("requested_model", record.requested_model.view());
     members.optional_text("variant", record.variant_name.view());
@@ -184,6 +185,29 @@ void append_usage(Members& members, const RequestRecord& record) {
     members.number("attempts", record.attempts.total());
     members.text("client_ip", record.client_ip.view());
     members.boolean("sdk_retry", record.sdk_retry);
+}
+
+/// What the attempts before the latest one, which the line describes, came to.
+void append_earlier_attempts(Members& members, std::string& out, const RequestRecord& record) {
+    const auto kept = record.attempts.kept();
+    if (kept.size() < 2) {
+        return;
+    }
+    members.key("earlier_attempts");
+    out += '[';
+    for (const AttemptRecord& attempt : kept.first(kept.size() - 1)) {
+        out += &attempt == kept.data() ? "" : ",";
+        Members one(out);
+        one.optional_text("backend", attempt.backend_name.view());
+        one.optional_text("endpoint", attempt.endpoint.view());
+        if (attempt.status != 0) {
+            one.number("upstream_status", attempt.status);
+        }
+        one.text("outcome", to_string(attempt.outcome));
+        one.number("completion_tokens", attempt.tokens.completion);
+        one.close();
+    }
+    out += ']';
 }
 
 /// `value` in decimal with leading zeros.
@@ -261,6 +285,7 @@ std::string_view AccessLogEncoder::encode(const metrics::RequestRecord& record, 
     append_request(members, record);
     append_result(members, record);
     append_usage(members, record);
+    append_earlier_attempts(members, line_, record);
     members.close();
     return line_;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "gateway/pipeline/heartbeat.hpp"
 #include "gateway/runtime/wakeup.hpp"
 #include "routing/gate.hpp"
+#include "routing/overflow.hpp"
 
 namespace millrace::gateway {
 namespace {
@@ -116,6 +118,14 @@ public:
         return {Errc::no_ready_endpoint, Origin::policy,
                 "The " + name_ + " was removed while the request waited; try again."};
     }
+    /// Of one that had to leave the line without a lease.
+    Error after(Ticket::State state) const {
+        switch (state) {
+            case Ticket::State::evicted: return shed();
+            case Ticket::State::closed: return gone();
+            default: return late();
+        }
+    }
 
 private:
     static std::string in_seconds(Duration limit) {
@@ -128,6 +138,45 @@ private:
     const routing::EndpointSet& endpoints_;
 };
 
+/// Looks for a free slot of a fallback while a request waits too long.
+class Lookout {
+public:
+    Lookout(RequestScope& scope, const Request& request, const Resolved& resolved, Instant began)
+        : scope_(scope), request_(request), began_(began) {
+        const auto* model = resolved.matched->model;
+        if (model != nullptr && !resolved.fallbacks.empty() &&
+            model->overflow.after > Duration(0)) {
+            policy_ = model->overflow;
+            plan = resolved.fallbacks;
+            due_ = began;
+        }
+    }
+
+    /// When to look next; never for requests that do not overflow.
+    Instant due() const { return due_; }
+    /// True when `taken` has an endpoint elsewhere.
+    bool look(Duration predicted) {
+        auto& services = scope_.services;
+        const Instant now = services.loop.recent();
+        due_ = routing::next_judgement(policy_, began_, now);
+        if (routing::overflows(policy_, now - began_, predicted)) {
+            taken = plan.take_free(facts_of(scope_, request_), services.endpoints,
+                                   services.loop.random());
+        }
+        return taken.has_value();
+    }
+
+    std::optional<routing::FallbackPlan::Taken> taken;
+    routing::FallbackPlan plan;  ///< without what was taken
+
+private:
+    RequestScope& scope_;
+    const Request& request_;
+    const Instant began_;
+    config::Overflow policy_;
+    Instant due_ = Instant::max();
+};
+
 }  // namespace
 
 std::uint32_t lowered_priority(std::uint32_t priority, HeaderFields fields) {
@@ -137,7 +186,7 @@ std::uint32_t lowered_priority(std::uint32_t priority, HeaderFields fields) {
 }
 
 Task<Result<routing::Selected>> wait_for_endpoint(RequestScope& scope, const Request& request,
-                                                  const Resolved& resolved,
+                                                  Resolved& resolved,
                                                   const routing::Selection& selection) {
     auto& services = scope.services;
     const auto& target = *resolved.decision.target;
@@ -170,6 +219,7 @@ Task<Result<routing::Selected>> wait_for_endpoint(RequestScope& scope, const Req
         co_return std::unexpected(refusals().full());
     }
     Heartbeat heartbeat(scope, request, resolved);
+    Lookout lookout(scope, request, resolved, began);
     Instant deadline = order.deadline;
     while (entered == Gate::Entered::waiting && !wait->is_resolved() && !scope.exchange.abort) {
         if (services.loop.now() >= deadline) {
@@ -179,12 +229,16 @@ Task<Result<routing::Selected>> wait_for_endpoint(RequestScope& scope, const Req
                 break;
             }
         }
+        if (services.loop.recent() >= lookout.due() &&
+            lookout.look(estimate(pool.gate().position(*wait)))) {
+            break;
+        }
         if (services.loop.recent() >= heartbeat.due()) {
             const auto ahead = pool.gate().position(*wait);
             co_await heartbeat.beat(state_of(services.endpoints.of(pool)), ahead, estimate(ahead));
             continue;  // whatever happened meanwhile is looked at first
         }
-        services.loop.arm(timer, std::min(deadline, heartbeat.due()));
+        services.loop.arm(timer, std::min({deadline, heartbeat.due(), lookout.due()}));
         co_await wait->wakeup.next();
     }
     auto left = pool.gate().leave(*wait);
@@ -197,12 +251,15 @@ Task<Result<routing::Selected>> wait_for_endpoint(RequestScope& scope, const Req
         pool.waits().served(ended);
         co_return std::move(left.selected);
     }
-    scope.retry_after = estimate(pool.gate().size());
-    switch (left.state) {
-        case Ticket::State::evicted: co_return std::unexpected(refusals().shed());
-        case Ticket::State::closed: co_return std::unexpected(refusals().gone());
-        default: co_return std::unexpected(refusals().late());
+    if (lookout.taken) {
+        resolved.fallbacks = lookout.plan;
+        resolved.decision = lookout.taken->decision;
+        scope.fall_back(resolved.decision, metrics::FallbackReason::overflow);
+        co_return routing::Selected{std::move(lookout.taken->lease),
+                                    routing::Reason::least_pending, 0};
     }
+    scope.retry_after = estimate(pool.gate().size());
+    co_return std::unexpected(refusals().after(left.state));
 }
 
 }  // namespace millrace::gateway

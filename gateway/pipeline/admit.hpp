@@ -24,11 +24,12 @@ namespace millrace::gateway {
 /// nothing.
 std::uint32_t lowered_priority(std::uint32_t priority, HeaderFields fields);
 
-/// Waits in line for an endpoint. Errors: queue_full,
+/// Waits in line for an endpoint. A request that overflows gets an endpoint of the fallback that
+/// `resolved` then says. Errors: queue_full,
 /// queue_timeout, pool_asleep, pool_starting, shed, no_ready_endpoint, or why the request was
 /// aborted.
 Task<Result<routing::Selected>> wait_for_endpoint(RequestScope& scope, const Request& request,
-                                                  const Resolved& resolved,
+                                                  Resolved& resolved,
                                                   const routing::Selection& selection);
 
 }  // namespace millrace::gateway

@@ -16,6 +16,8 @@ namespace {
 
 using metrics::RetryReason;
 
+static_assert(routing::kMaxAttempts == metrics::kMaxAttempts, "every attempt is settled");
+
 routing::RepeatFacts repeat_facts(const RequestScope& scope, const Request& request) {
     routing::RepeatFacts facts;
     facts.method = scope.record.method.view();
@@ -34,7 +36,7 @@ AttemptOptions options_for(const RequestScope& scope, const Request& request,
     options.timeouts = backend.settings->timeouts;
     options.is_stream = request.is_stream();
     options.is_head = scope.record.method.view() == "HEAD";
-    const auto& rule = *resolved.decision.rule;
+    const auto& rule = *resolved.matched;
     const Instant now = scope.services.loop.recent();
     const auto bound = [&options](Instant from, Duration limit) {
         if (limit > Duration(0) && from + limit < options.total_deadline) {
@@ -114,10 +116,11 @@ std::optional<routing::RetryBudget::Lease> permit_for(routing::RetryPolicy::Verd
 }
 
 /// Leases an endpoint, waiting for one if need be, and begins the account of the attempt.
-Task<Result<void>> begin_attempt(RequestScope& scope, const Request& request,
-                                 const Resolved& resolved, const routing::Selection& selection,
-                                 bool fresh_connection, Answer& answer) {
+Task<Result<void>> begin_attempt(RequestScope& scope, const Request& request, Resolved& resolved,
+                                 const routing::Selection& selection, bool fresh_connection,
+                                 Answer& answer) {
     auto& services = scope.services;
+    const auto& asked_pool = *resolved.decision.target->pool;
     routing::Selected selected;
     if (resolved.pinned != nullptr) {
         selected = {routing::EndpointLease(resolved.pinned), routing::Reason::only_one, 0};
@@ -132,15 +135,19 @@ Task<Result<void>> begin_attempt(RequestScope& scope, const Request& request,
             selected = std::move(*waited);
         }
     }
-    if (selection.policy != nullptr) {
-        routing::note_dispatch(*answer.pool, selection, selected.lease);
+    const auto& target = *resolved.decision.target;
+    answer.pool = target.pool.get();  // the wait may have ended in another
+    answer.backend = &scope.snapshot().backend_of(target);
+    answer.picked_by_load = selection.policy != nullptr && answer.pool == &asked_pool;
+    if (answer.picked_by_load) {
+        routing::note_dispatch(asked_pool, selection, selected.lease);
     }
     answer.endpoint = std::move(selected.lease);
-    answer.picked_by_load = selection.policy != nullptr;
+    answer.prompt_tokens =
+        static_cast<std::uint32_t>(estimated_prompt_tokens(request, *answer.backend));
     answer.work = selected.work;
     // Who found the line full has not waited, and would hide how long others wait.
     scope.record.queue_wait = scope.record.queue_wait.value_or(Duration(0));
-    const auto& target = *resolved.decision.target;
     auto& record = scope.record.attempts.add();
     record.backend = metrics::BackendId{target.backend_metric};
     record.backend_name = target.backend_name;
@@ -168,28 +175,111 @@ void end_attempt(RequestScope& scope, Answer& answer, metrics::AttemptOutcome ou
     answer.complete = false;
 }
 
+/// A request among its pools: what it may still try in the one it is in, and where it goes then.
+class Course {
+public:
+    Course(RequestScope& scope, const Request& request, Resolved& resolved)
+        : scope_(scope),
+          request_(request),
+          resolved_(resolved),
+          facts_(repeat_facts(scope, request)),
+          policy_(facts_, 1) {
+        enter_pool();
+    }
+
+    /// To be called when an endpoint was leased: the wait for it may have ended in another pool.
+    void follow() {
+        if (rule_ != resolved_.decision.rule) {
+            enter_pool();
+        }
+    }
+
+    /// The right to another attempt in the pool; nullopt = it gets none.
+    std::optional<routing::RetryBudget::Lease> retry(const Answer& answer,
+                                                     const routing::AttemptResult& failed) {
+        verdict_ = scope_.exchange.abort ? Verdict::give_up : policy_.after(failed);
+        // The set keeps the endpoint alive for as long as it can be picked.
+        selection.avoid = verdict_ == Verdict::other_endpoint ? answer.endpoint.get() : nullptr;
+        return permit_for(verdict_, *rule_->retries, *answer.pool, retry_.budget_percent);
+    }
+    bool needs_fresh_connection() const { return verdict_ == Verdict::fresh_connection; }
+    /// How long to wait before that attempt.
+    Duration pause() const {
+        return verdict_ == Verdict::same_endpoint
+                   ? policy_.pause(scope_.services.loop.random())
+                   : Duration(0);
+    }
+    RetryReason reason_of(const routing::AttemptResult& failed) const {
+        return gateway::reason_of(failed, verdict_);
+    }
+
+    /// The pool could not do it. True: the request is in that of a fallback now.
+    bool leave_pool(Errc error, std::uint16_t status) {
+        auto& services = scope_.services;
+        if (resolved_.fallbacks.empty() || scope_.exchange.abort) {
+            return false;
+        }
+        const Duration limit = resolved_.matched->request_timeout;
+        const routing::PoolFailure failure{
+            error, status, static_cast<std::uint32_t>(scope_.record.attempts.total()),
+            limit <= Duration(0) || services.loop.recent() < scope_.exchange.started + limit};
+        if (!routing::may_fall_back(facts_, failure)) {
+            return false;
+        }
+        const auto next = resolved_.fallbacks.next(facts_of(scope_, request_), services.endpoints,
+                                                   services.loop.random());
+        if (!next) {
+            return false;
+        }
+        scope_.fall_back(*next, status != 0 ? metrics::FallbackReason::error_status
+                                            : metrics::fallback_reason_of(error));
+        resolved_.decision = *next;
+        enter_pool();
+        return true;
+    }
+
+    routing::Selection selection;  ///< what it wants of the pool that it is in
+
+private:
+    using Verdict = routing::RetryPolicy::Verdict;
+
+    void enter_pool() {
+        rule_ = resolved_.decision.rule;
+        retry_ = rule_->model != nullptr ? rule_->model->retry : config::Retry{};
+        const auto made = static_cast<std::uint32_t>(scope_.record.attempts.total());
+        const auto left = routing::kMaxAttempts - std::min(made, routing::kMaxAttempts);
+        policy_ = routing::RetryPolicy(facts_, std::min(retry_.attempts, left));
+        verdict_ = Verdict::give_up;
+        selection = selection_for(scope_, request_, resolved_);
+    }
+
+    RequestScope& scope_;
+    const Request& request_;
+    Resolved& resolved_;
+    const routing::RepeatFacts facts_;
+    routing::RetryPolicy policy_;
+    Verdict verdict_ = Verdict::give_up;
+    const routing::Rule* rule_ = nullptr;
+    config::Retry retry_;
+};
+
 }  // namespace
 
-Task<Result<void>> forward(RequestScope& scope, const Request& request, const Resolved& resolved,
+Task<Result<void>> forward(RequestScope& scope, const Request& request, Resolved& resolved,
                            Answer& answer) {
-    using Verdict = routing::RetryPolicy::Verdict;
     auto& services = scope.services;
-    const auto& rule = *resolved.decision.rule;
-    const auto retry = rule.model != nullptr ? rule.model->retry : config::Retry{};
-    routing::RetryPolicy policy(repeat_facts(scope, request), retry.attempts);
-    answer.pool = resolved.decision.target->pool.get();
-    answer.backend = &scope.snapshot().backend_of(*resolved.decision.target);
-    answer.prompt_tokens =
-        static_cast<std::uint32_t>(estimated_prompt_tokens(request, *answer.backend));
+    Course course(scope, request, resolved);
     answer.ready_at = services.loop.recent();
-    auto selection = selection_for(scope, request, resolved);
-    bool fresh_connection = false;
     for (;;) {
-        if (auto begun = co_await begin_attempt(scope, request, resolved, selection,
-                                                fresh_connection, answer);
+        if (auto begun = co_await begin_attempt(scope, request, resolved, course.selection,
+                                                course.needs_fresh_connection(), answer);
             !begun) {
+            if (course.leave_pool(begun.error().code, 0)) {
+                continue;
+            }
             co_return begun;
         }
+        course.follow();
         auto outcome = co_await await_answer(scope, request, resolved, answer);
         if (outcome && *outcome) {
             answer.backend->learned->refuses_continuous_usage.store(true,
@@ -201,26 +291,26 @@ Task<Result<void>> forward(RequestScope& scope, const Request& request, const Re
         if (!failed) {
             co_return Result<void>{};
         }
-        const auto verdict = scope.exchange.abort ? Verdict::give_up : policy.after(*failed);
-        auto permit = permit_for(verdict, *rule.retries, *answer.pool, retry.budget_percent);
-        if (!permit && outcome) {
-            co_return Result<void>{};  // what the backend says is the answer
-        }
         const auto ended =
             outcome ? metrics::AttemptOutcome::error_status : attempt_outcome(outcome.error().code);
-        if (!permit) {
-            record_attempt(scope, answer, ended);
-            co_return std::unexpected(std::move(outcome.error()));
+        if (auto lease = course.retry(answer, *failed)) {
+            answer.retry = std::move(*lease);
+            end_attempt(scope, answer, ended, course.reason_of(*failed));
+            if (const auto duration = course.pause(); duration > Duration(0)) {
+                co_await pause(services.loop, scope.exchange.abort, duration);
+            }
+            continue;
         }
-        answer.retry = std::move(*permit);
-        // The set keeps it alive for as long as it can be picked.
-        selection.avoid = verdict == Verdict::other_endpoint ? answer.endpoint.get() : nullptr;
-        fresh_connection = verdict == Verdict::fresh_connection;
-        end_attempt(scope, answer, ended, reason_of(*failed, verdict));
-        if (verdict == Verdict::same_endpoint) {
-            co_await pause(services.loop, scope.exchange.abort,
-                           policy.pause(services.loop.random()));
+        if (course.leave_pool(failed->error, failed->status)) {
+            answer.retry = {};  // the budget is that of the pool that was left
+            end_attempt(scope, answer, ended, course.reason_of(*failed));
+            continue;
         }
+        if (outcome) {
+            co_return Result<void>{};  // what the backend says is the answer
+        }
+        record_attempt(scope, answer, ended);
+        co_return std::unexpected(std::move(outcome.error()));
     }
 }
 

@@ -1,7 +1,8 @@
 // forward: attempts until there is an answer to relay, or none can be had.
 //
-// Whatever fails before an answer can be relayed (await_answer.hpp) may lead to another attempt
-// (routing/retry.hpp). Thread-safety: none; one worker.
+// Whatever fails before an answer can be relayed (await_answer.hpp) may lead to another attempt in
+// the same pool (routing/retry.hpp), then in those of the model's fallbacks (routing/fallback.hpp).
+// Thread-safety: none; one worker.
 #pragma once
 
 #include "config/base/error.hpp"
@@ -13,8 +14,9 @@
 
 namespace millrace::gateway {
 
-/// Fills `answer`. On failure nothing was sent to the client.
-Task<Result<void>> forward(RequestScope& scope, const Request& request, const Resolved& resolved,
+/// Fills `answer`; `resolved` then says who gave it. On failure nothing but heartbeats was sent to
+/// the client.
+Task<Result<void>> forward(RequestScope& scope, const Request& request, Resolved& resolved,
                            Answer& answer);
 
 }  // namespace millrace::gateway

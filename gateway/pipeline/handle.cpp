@@ -39,7 +39,6 @@ Task<void> handle(Services& services, Exchange& exchange) {
     if (!resolved) {
         co_return co_await refuse(scope, std::move(resolved.error()));
     }
-    scope.admit(resolved->decision);
 
     Answer answer(services.scratch);
     if (auto forwarded = co_await forward(scope, request, *resolved, answer); !forwarded) {

@@ -100,9 +100,35 @@ Result<Resolved> resolve_stored(RequestScope& scope, const Request& request, std
     resolved.decision.model_id = found->rule->model_id;
     resolved.decision.rule = found->rule;
     resolved.decision.match = found->match;
+    resolved.matched = found->rule;
     if (!pin(scope, resolved, *found->rule, owner->endpoint)) {
         return response_not_found(id);
     }
+    scope.admit(resolved.decision);
+    return resolved;
+}
+
+/// For a request whose model does not let it wait and has no ready endpoint.
+Result<Resolved> resolve_unready(RequestScope& scope, const routing::RequestFacts& facts,
+                                 Error error) {
+    auto& services = scope.services;
+    const auto found = scope.snapshot().catalog->find(facts);
+    if (!found || found->rule->targets.empty()) {
+        return std::unexpected(std::move(error));
+    }
+    const auto& rule = *found->rule;
+    Resolved resolved;
+    resolved.matched = &rule;
+    resolved.fallbacks = routing::FallbackPlan(rule);
+    const auto next = resolved.fallbacks.next(facts, services.endpoints, services.loop.random());
+    if (!next) {
+        return std::unexpected(std::move(error));
+    }
+    // No variant took it; the first one stands for them all.
+    const auto& first = rule.targets.front();
+    scope.admit({found->model_id, first.served_name, &rule, &first, found->match});
+    scope.fall_back(*next, metrics::FallbackReason::unready);
+    resolved.decision = *next;
     return resolved;
 }
 
@@ -120,10 +146,14 @@ Result<Resolved> resolve(RequestScope& scope, const Request& request) {
     }
     auto decision =
         routing::decide(facts, catalog, scope.services.endpoints, scope.services.loop.random());
+    if (!decision && decision.error().code == Errc::no_ready_endpoint) {
+        return resolve_unready(scope, facts, std::move(decision.error()));
+    }
     if (!decision) {
         return std::unexpected(std::move(decision.error()));
     }
-    return Resolved{*decision, nullptr};
+    scope.admit(*decision);
+    return Resolved{*decision, nullptr, decision->rule, routing::FallbackPlan(*decision->rule)};
 }
 
 Result<std::optional<std::string_view>> local_answer(const RequestScope& scope,

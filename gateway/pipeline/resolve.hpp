@@ -10,16 +10,21 @@
 #include "gateway/pipeline/read_request.hpp"
 #include "gateway/pipeline/scope.hpp"
 #include "routing/decision.hpp"
+#include "routing/fallback.hpp"
 
 namespace millrace::gateway {
 
 struct Resolved {
     routing::Decision decision;
     std::shared_ptr<routing::EndpointState>
-        pinned;  ///< holds the stored response; null = any endpoint
+        pinned;                              ///< holds the stored response; null = any endpoint
+    const routing::Rule* matched = nullptr;  ///< never null; a fallback decides by another rule
+    routing::FallbackPlan fallbacks;
 };
 
-/// Errors: those of routing::decide, and response_not_found.
+/// Where the request goes, which is a fallback of its model when that does not wait for an endpoint
+/// and has none. The request is admitted there. Errors: those of routing::decide, and
+/// response_not_found.
 Result<Resolved> resolve(RequestScope& scope, const Request& request);
 
 /// The gateway's own answer (the model lists), or nullopt when the request must be forwarded;

@@ -66,19 +66,31 @@ void RequestScope::identify(const Principal& who) {
     record.key_id = who.key_id;
 }
 
-void RequestScope::admit(const routing::Decision& decision) {
-    const metrics::VariantId variant{decision.target->variant_metric};
-    record.variant = variant;
+void RequestScope::name(const routing::Decision& decision) {
+    record.variant = metrics::VariantId{decision.target->variant_metric};
     record.model_name =
         decision.rule->model_id.empty() ? routing::kUnknownModel : decision.model_id;
     record.variant_name = decision.target->variant;
-    record.requested_model = decision.chosen_by;
     measure_ = decision.rule->measure.get();
-    demand = metrics::DemandTicket(services.metrics, variant);
     rollout_ = decision.rule->rollout.get();
     arm_ = decision.target == &decision.rule->targets.front() ? routing::RolloutArm::stable
                                                               : routing::RolloutArm::canary;
 }
+
+void RequestScope::admit(const routing::Decision& decision) {
+    name(decision);
+    record.requested_model = decision.chosen_by;
+    demand = metrics::DemandTicket(services.metrics, record.variant);
+}
+
+void RequestScope::fall_back(const routing::Decision& decision, metrics::FallbackReason reason) {
+    services.metrics.variant(record.variant).fallbacks[metrics::index_of(reason)].add();
+    if (record.requested_model.empty()) {
+        record.requested_model = record.model_name.view();
+    }
+    retry_after.reset();  // what the pool that was left knew
+    name(decision);
+    demand.move_to(services.metrics, record.variant);
 
 /// For the `auto` models that may choose this one. What the client did or the operator wanted says
 /// nothing about the model; a wait in vain does.

@@ -32,11 +32,15 @@ public:
 
     std::string_view request_id() const { return record.request_id.view(); }
     const Snapshot& snapshot() const { return *snapshot_; }
+    /// For what outlives the request.
+    const std::shared_ptr<const Snapshot>& shared_snapshot() const { return snapshot_; }
     const config::Config& config() const { return snapshot_->config(); }
 
     void identify(const Principal& who);
     /// The request is admitted to its pool: queued, until an attempt is dispatched.
     void admit(const routing::Decision& decision);
+    /// The request leaves its pool for a fallback of its model and counts there from now on.
+    void fall_back(const routing::Decision& decision, metrics::FallbackReason reason);
     /// The request ends with this error, whoever is still there to be told.
     void fail(const Error& error);
 
@@ -51,6 +55,7 @@ public:
 
 private:
     void measure() const;
+    void name(const routing::Decision& decision);
 
     std::shared_ptr<const Snapshot> snapshot_;
     routing::RolloutTraffic* rollout_ = nullptr;  // of the snapshot's rule; null = none

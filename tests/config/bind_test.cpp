@@ -131,6 +131,11 @@ INSTANTIATE_TEST_SUITE_P(
              "models[0]", "The key `id` is required."},
         Case{"models:\n  - id: a\n    variants: @@[]\n", "models[0].variants",
              "The list needs at least 1 item."},
+        Case{"models:\n  - id: m\n    variants: [{name: a, backend: b}]\n    fallback: @@[{model: "
+             "c}, "
+             "{model: d}, {model: e}, {model: f}, {model: g}, {model: h}]\nbackends: {b: "
+             "{endpoints: {static: ['http://a']}}}\n",
+             "models[0].fallback", "The list holds at most 5 items."},
         Case{"models:\n  - id: m\n    variants:\n      - {name: a, @@backned: b}\nbackends: {b: "
              "{endpoints: {static: ['http://a']}}}\n",
              "models[0].variants[0].backned", "Unknown key", "did you mean `backend`?"},

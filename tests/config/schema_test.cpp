@@ -64,6 +64,7 @@ TEST(Schema, CarriesTypesRangesDefaultsAndWords) {
                     ["additionalProperties"]["type"],
               "string");
     EXPECT_EQ(model["properties"]["variants"]["minItems"], 1);
+    EXPECT_EQ(model["properties"]["fallback"]["maxItems"], 5);
     const auto& backend = schema["properties"]["backends"]["additionalProperties"]["properties"];
     EXPECT_EQ(backend["idle_timeout"]["default"], "4s");
     EXPECT_EQ(backend["idle_timeout"]["type"], "string");

@@ -42,6 +42,25 @@ TEST_P(Rule, IsAnErrorAtTheKeyThatBreaksIt) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
+    SecondChances, Rule,
+    testing::Values(
+        Case{"%models: [{id: m, variants: [{name: v, backend: a}], fallback: [{model: @@n}]},"
+             " {id: mm, variants: [{name: v, backend: b}]}]",
+             "models[0].fallback[0].model", "`n` is not the `id` of a model."},
+        Case{"%models: [{id: m, variants: [{name: v, backend: a}], fallback: [{model: @@m}]},"
+             " {id: n, variants: [{name: v, backend: b}]}]",
+             "models[0].fallback[0].model", "cannot be its own fallback", "name a `variant`, or another model"},
+        Case{"%models: [{id: m, variants: [{name: v, backend: a}],"
+             " fallback: [{model: n, variant: @@w}]}, {id: n, variants: [{name: v, backend: b}]}]",
+             "models[0].fallback[0].variant", "`n` has no variant `w`."},
+        Case{"%models: [{id: m, variants: [{name: v, backend: a}],"
+             " fallback: [{model: n}, @@{model: n}]}, {id: n, variants: [{name: v, backend: b}]}]",
+             "models[0].fallback[1]", "names this target twice"},
+        Case{"%models: [{id: m, variants: [{name: v, backend: a}, {name: w, backend: b}],"
+             " overflow: @@{after: 5s}}]",
+             "models[0].overflow", "no `fallback`", "add one, or leave `overflow` out"}));
+
+INSTANTIATE_TEST_SUITE_P(
     Server, Rule,
     testing::Values(
         Case{"listeners: {data: {address: @@localhost:80}}", "listeners.data.address",

@@ -55,6 +55,7 @@ std::vector<GaugeHandle> fill(Registry& registry) {
     AttemptRecord& attempt = record.attempts.add();
     attempt.backend = registry.intern_backend("pool");
     settle(registry.slot(0), record);
+    registry.slot(0).count_mirrored(attempt.backend, record.variant, MirrorOutcome::ok);
     registry.slot(0).process().loop_lag.observe(Duration(1000));
     return handles;
 }
@@ -84,6 +85,32 @@ TEST(Exposition, ParsesWithoutABadLineAndHoldsEverySeriesOfTheTableAndNoOther) {
     }
     EXPECT_EQ(seen, expected);
     EXPECT_EQ(value_of(registry, "millrace_build_info", {{"version", "1.2.3"}}), 1);
+}
+
+TEST(Exposition, ShowsMirrorsByModelAndBackendOverVariantsAndSlots) {
+    Registry registry(2);
+    const auto first = registry.intern_variant("m", "v", "ns");
+    const auto second = registry.intern_variant("m", "w", "ns");
+    const auto backend = registry.intern_backend("shadow");
+    registry.slot(0).count_mirrored(backend, first, MirrorOutcome::dropped);
+    registry.slot(1).count_mirrored(backend, second, MirrorOutcome::dropped);
+    registry.intern_variant("other", "v", "ns");
+    const auto text = registry.render();
+    const auto count = [&](const char* model, const char* outcome) {
+        return testing::value_in(text, "millrace_mirrored_requests_total",
+                                 {{"model", model}, {"backend", "shadow"}, {"outcome", outcome}});
+    };
+    EXPECT_EQ(count("m", "dropped"), 2);
+    EXPECT_EQ(count("m", "ok"), 0);
+    EXPECT_EQ(count("other", "ok"), std::nullopt) << "it has no mirror";
+}
+
+TEST(Exposition, CountsFallbacksForTheVariantThatWasLeft) {
+    Registry registry(1);
+    const auto id = registry.intern_variant("m", "v", "ns");
+    registry.slot(0).variant(id).fallbacks[index_of(FallbackReason::queue)].add();
+    EXPECT_EQ(value_of(registry, "millrace_fallbacks_total", {{"model", "m"}, {"reason", "queue"}}),
+              1);
 }
 
 TEST(Exposition, WritesHistogramsCumulativelyWithReadableBounds) {

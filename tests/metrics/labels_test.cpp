@@ -39,11 +39,27 @@ TEST(Outcome, IsNeverCompletedForAnErrorWhicheverItIs) {
     }
 }
 
+TEST(FallbackReason, TellsApartWhatFailed) {
+    const std::pair<Errc, FallbackReason> cases[] = {
+        {Errc::upstream_connect_timeout, FallbackReason::connect_failed},
+        {Errc::upstream_closed, FallbackReason::failed},
+        {Errc::upstream_truncated, FallbackReason::failed},
+        {Errc::first_byte_timeout, FallbackReason::timeout},
+        {Errc::queue_full, FallbackReason::queue},
+        {Errc::shed, FallbackReason::queue},
+        {Errc::pool_asleep, FallbackReason::unready},
+        {Errc::no_ready_endpoint, FallbackReason::unready}};
+    for (const auto& [code, reason] : cases) {
+        EXPECT_EQ(fallback_reason_of(code), reason) << to_string(code);
+    }
+}
+
 TEST(Labels, AreDistinctWordsThatNeedNoEscape) {
     const std::span<const std::string_view> tables[] = {
         kOutcomeNames,      kAttemptOutcomeNames, kRetryReasonNames,    kTokenKindNames,
         kExactnessNames,    kCommitNames,         kConnectionKindNames, kHandshakeResultNames,
-        kReloadResultNames, kStatusClassNames};
+        kReloadResultNames, kStatusClassNames,    kFallbackReasonNames, kHedgeOutcomeNames,
+        kMirrorOutcomeNames};
     for (const auto table : tables) {
         std::set<std::string_view> seen;
         for (const auto name : table) {

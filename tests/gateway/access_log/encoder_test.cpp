@@ -35,6 +35,7 @@ RequestRecord full_record() {
     record.method = "POST";
     record.path = "/v1/chat/completions";
     record.api = "chat_completions";
+    record.requested_model = "llama-3-70b";
     record.model_name = "llama-3-8b";
     record.variant_name = "canary";
     record.client_ip = "10.0.0.9";
@@ -54,6 +55,11 @@ RequestRecord full_record() {
     record.queue_wait = std::chrono::microseconds(70);
     record.overhead = std::chrono::microseconds(85);
     AttemptRecord& first = record.attempts.add();
+    first.backend_name = "pool";
+    first.endpoint = "10.1.2.9:8000";
+    first.outcome = metrics::AttemptOutcome::error_status;
+    first.status = 429;
+    first.tokens.completion = 2;
     first.upstream_bytes_read = 10;
     AttemptRecord& attempt = record.attempts.add();
     attempt.backend_name = "vllm-llama";
@@ -69,13 +75,16 @@ TEST(AccessLogEncoder, WritesEveryFieldOfARequest) {
         encoder.encode(full_record(), at_ms(1'767'225'599'123)),
         R"({"time":"2025-12-31T23:59:59.123Z","request_id":"req-1","tenant":"acme","key_id":"k7",)"
         R"("method":"POST","path":"/v1/chat/completions","api":"chat_completions",)"
+        R"("requested_model":"llama-3-70b",)"
         R"("model":"llama-3-8b","variant":"canary","backend":"vllm-llama",)"
         R"("endpoint":"10.1.2.3:8000","status":200,"upstream_status":503,)"
         R"("outcome":"backend_error","error":"upstream_error_event","committed":"heartbeat",)"
         R"("stream":true,"ttft_ms":45.006,"duration_ms":1234.567,"queue_ms":0.070,)"
         R"("overhead_us":85,"prompt_tokens":120,"completion_tokens":40,"reasoning_tokens":0,)"
         R"("exactness":"partial","bytes_in":900,"bytes_out":12000,"upstream_bytes_read":11010,)"
-        R"("attempts":2,"client_ip":"10.0.0.9","sdk_retry":true})");
+        R"("attempts":2,"client_ip":"10.0.0.9","sdk_retry":true,)"
+        R"("earlier_attempts":[{"backend":"pool","endpoint":"10.1.2.9:8000",)"
+        R"("upstream_status":429,"outcome":"error_status","completion_tokens":2}]})");
 }
 
 TEST(AccessLogEncoder, LeavesOutWhatIsNotKnown) {
