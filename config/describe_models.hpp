@@ -135,6 +135,17 @@ void describe(Visitor& visitor, Overflow& x) {
 }
 
 template <class Visitor>
+void describe(Visitor& visitor, Mirror& x) {
+    visitor.field({.key = "backend", .doc = "A key of `backends`.", .required = true}, x.backend);
+    visitor.field({.key = "percent", .doc = "The part of the requests that is copied.", .max = 100},
+                  x.percent);
+    visitor.field({.key = "served_name",
+                   .doc = "The model name that the backend knows; absent = the one that the "
+                          "original was sent with."},
+                  x.served_name);
+}
+
+template <class Visitor>
 void describe(Visitor& visitor, Model& x) {
     visitor.field({.key = "id",
                    .doc = "The name in `x-model-id` or in the body's `model`: letters, digits and "
@@ -194,6 +205,11 @@ void describe(Visitor& visitor, Model& x) {
     visitor.field({.key = "overflow",
                    .doc = "When a request goes to a fallback instead of waiting in the queue."},
                   x.overflow);
+    visitor.field(
+        {.key = "mirror",
+         .doc = "Copies of requests to another backend, whose answers nobody sees; absent "
+                "= none."},
+        x.mirror);
     visitor.field({.key = "owned_by", .doc = "Shown by `/v1/models`."}, x.owned_by);
 }
 

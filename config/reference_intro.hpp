@@ -116,11 +116,13 @@ models:
     variants: [{name: stable, backend: vllm}]
     fallback: [{model: llama-3-8b}, {model: hosted}]
     overflow: {after: 5s}
+    mirror: {backend: trial, percent: 10, served_name: llama-3-70b-next}
   - {id: llama-3-8b, variants: [{name: stable, backend: small}]}
   - {id: hosted, variants: [{name: stable, backend: provider, served_name: large-model}]}
 backends:
   vllm: {endpoints: {static: [http://127.0.0.1:8001, http://127.0.0.1:8002]}, slots_per_endpoint: 64}
   small: {endpoints: {static: [http://127.0.0.1:8003]}}
+  trial: {endpoints: {static: [http://127.0.0.1:8004]}}
   provider:
     endpoints: {dns: {name: api.provider.example, port: 443, https: true}}
     api_key: {env: VLLM_API_KEY}

@@ -49,6 +49,9 @@ public:
         for (std::size_t i = 0; i < model.fallback.size(); ++i) {
             fallback(model, i, item_path(fallbacks, i));
         }
+        if (model.mirror) {
+            backend(model.mirror->backend, child_path(child_path(path, "mirror"), "backend"));
+        }
         if (model.overflow.after > Duration(0) && model.fallback.empty()) {
             report_.error_at(child_path(path, "overflow"),
                              "There is no `fallback` that a request could overflow to.",
@@ -231,6 +234,9 @@ void validate_use(const Config& config, const std::vector<HttpRoute>& routes, Re
     for (const auto& model : config.models) {
         for (const auto& variant : model.variants) {
             used.insert(variant.backend);
+        }
+        if (model.mirror) {
+            used.insert(model.mirror->backend);
         }
     }
     for (const auto& route : routes) {

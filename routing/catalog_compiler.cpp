@@ -312,8 +312,26 @@ private:
             shares.push_back({target.variant, target.weight});
         }
         rule.weights = WeightTable(shares);
+        if (rule.model != nullptr && rule.model->mirror) {
+            rule.mirror = mirror_of(*rule.model->mirror);
+        }
         catalog_.rules_.push_back(std::move(rule));
         return static_cast<std::uint32_t>(catalog_.rules_.size() - 1);
+    }
+
+    Target mirror_of(const config::Mirror& settings) {
+        Target mirror;
+        mirror.variant = "mirror";
+        mirror.backend_name = settings.backend;
+        mirror.served_name = settings.served_name;
+        mirror.weight = settings.percent;
+        const auto backend = config_.backends.find(settings.backend);
+        if (backend != config_.backends.end()) {
+            mirror.backend = &backend->second;
+            mirror.pool = state_.pools.acquire(settings.backend);
+        }
+        mirror.backend_metric = metrics_.backend(settings.backend);
+        return mirror;
     }
 
     static VariantLabels labels(const Rule& rule, const Target& target) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "gateway/pipeline/forward.hpp"
+#include "gateway/pipeline/mirror.hpp"
 #include "gateway/pipeline/read_request.hpp"
 #include "gateway/pipeline/relay.hpp"
 #include "gateway/pipeline/resolve.hpp"
@@ -39,6 +40,8 @@ Task<void> handle(Services& services, Exchange& exchange) {
     if (!resolved) {
         co_return co_await refuse(scope, std::move(resolved.error()));
     }
+
+    services.mirrors.copy(scope, request, *resolved);
 
     Answer answer(services.scratch);
     if (auto forwarded = co_await forward(scope, request, *resolved, answer); !forwarded) {

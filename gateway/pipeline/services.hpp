@@ -73,6 +73,8 @@ private:
     std::vector<std::unique_ptr<Scratch>> free_;
 };
 
+class Mirrors;
+
 struct Services {
     Loop& loop;
     const Clock& clock;
@@ -85,6 +87,7 @@ struct Services {
     AccessLog* access_log;  ///< null = off
     Published<Snapshot>::Reader& snapshots;
     ScratchPool& scratch;
+    Mirrors& mirrors;
     routing::PromptBlocks& prompt_blocks;
     std::size_t worker = 0;  ///< which of all workers
 };

@@ -39,6 +39,7 @@ Worker::Worker(std::size_t index, const SharedServices& shared, metrics::Slot& s
                 shared.access_log,
                 snapshots_,
                 scratch_,
+                mirrors_,
                 prompt_blocks_,
                 index} {}
 
@@ -52,7 +53,8 @@ Worker::~Worker() {
         session->abort_request();
         session->close();
     }
-    for (int i = 0; i < kTurns && !sessions_.empty(); ++i) {
+    mirrors_.drain(true);
+    for (int i = 0; i < kTurns && (!sessions_.empty() || mirrors_.running() > 0); ++i) {
         loop_.turn(Duration(0));
     }
     for (auto& [session, held] : sessions_) {
@@ -102,6 +104,7 @@ void Worker::adopt(int descriptor, std::string address, std::function<void()> on
 void Worker::drain(bool on) {
     loop_.post([this, on] {
         draining_ = on;
+        mirrors_.drain(on);
         if (on) {
             for (const auto& [session, held] : sessions_) {
                 session->drain();

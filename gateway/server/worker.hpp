@@ -15,6 +15,7 @@
 #include <unordered_map>
 
 #include "config/base/published.hpp"
+#include "gateway/pipeline/mirror.hpp"
 #include "gateway/pipeline/services.hpp"
 #include "gateway/pipeline/snapshot.hpp"
 #include "gateway/runtime/loop.hpp"
@@ -90,6 +91,7 @@ private:
     routing::EndpointView endpoints_;
     Published<Snapshot>::Reader snapshots_;
     ScratchPool scratch_;
+    Mirrors mirrors_;
     RequestStates request_states_;
     routing::PromptBlocks prompt_blocks_;
     Services services_;

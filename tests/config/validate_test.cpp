@@ -57,6 +57,9 @@ INSTANTIATE_TEST_SUITE_P(
              " fallback: [{model: n}, @@{model: n}]}, {id: n, variants: [{name: v, backend: b}]}]",
              "models[0].fallback[1]", "names this target twice"},
         Case{"%models: [{id: m, variants: [{name: v, backend: a}, {name: w, backend: b}],"
+             " mirror: {backend: @@c}}]",
+             "models[0].mirror.backend", "`c` is not a key of `backends`."},
+        Case{"%models: [{id: m, variants: [{name: v, backend: a}, {name: w, backend: b}],"
              " overflow: @@{after: 5s}}]",
              "models[0].overflow", "no `fallback`", "add one, or leave `overflow` out"}));
 

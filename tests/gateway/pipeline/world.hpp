@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "gateway/http1/head_parser.hpp"
+#include "gateway/pipeline/mirror.hpp"
 #include "gateway/pipeline/scope.hpp"
 #include "gateway/pipeline/services.hpp"
 #include "metrics/registry.hpp"
@@ -136,9 +137,10 @@ public:
     openai::ResponseIds response_ids;
     ScratchPool scratch;
     routing::PromptBlocks prompt_blocks{{}};
+    Mirrors mirrors;
     Services services{loop,    clock,        upstreams,    endpoints, registry.slot(0),
                       budget,  overload,     response_ids, nullptr,   reader,
-                      scratch, prompt_blocks};
+                      scratch, mirrors, prompt_blocks};
 };
 
 /// One request as the session would hand it over.
