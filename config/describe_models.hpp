@@ -135,6 +135,20 @@ void describe(Visitor& visitor, Overflow& x) {
 }
 
 template <class Visitor>
+void describe(Visitor& visitor, Hedge& x) {
+    visitor.field({.key = "after",
+                   .doc = "How long the first attempt may take to its first content token; 0 = the "
+                          "95th percentile of what it took lately.",
+                   .max = kOneDay},
+                  x.after);
+    visitor.field({.key = "budget_percent",
+                   .doc = "Second attempts in flight, as a part of the requests in flight; one may "
+                          "run in any case.",
+                   .max = 100},
+                  x.budget_percent);
+}
+
+template <class Visitor>
 void describe(Visitor& visitor, Mirror& x) {
     visitor.field({.key = "backend", .doc = "A key of `backends`.", .required = true}, x.backend);
     visitor.field({.key = "percent", .doc = "The part of the requests that is copied.", .max = 100},
@@ -205,6 +219,10 @@ void describe(Visitor& visitor, Model& x) {
     visitor.field({.key = "overflow",
                    .doc = "When a request goes to a fallback instead of waiting in the queue."},
                   x.overflow);
+    visitor.field({.key = "hedge",
+                   .doc = "A second attempt at another endpoint for a request that is late with its "
+                          "first token; the first to have one answers. Absent = none."},
+                  x.hedge);
     visitor.field(
         {.key = "mirror",
          .doc = "Copies of requests to another backend, whose answers nobody sees; absent "

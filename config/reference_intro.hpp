@@ -116,6 +116,7 @@ models:
     variants: [{name: stable, backend: vllm}]
     fallback: [{model: llama-3-8b}, {model: hosted}]
     overflow: {after: 5s}
+    hedge: {budget_percent: 5}
     mirror: {backend: trial, percent: 10, served_name: llama-3-70b-next}
   - {id: llama-3-8b, variants: [{name: stable, backend: small}]}
   - {id: hosted, variants: [{name: stable, backend: provider, served_name: large-model}]}

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "routing/catalog.hpp"
+#include "routing/hedge.hpp"
 #include "routing/rollout_settings.hpp"
 
 namespace millrace::routing {
@@ -312,6 +313,9 @@ private:
             shares.push_back({target.variant, target.weight});
         }
         rule.weights = WeightTable(shares);
+        if (rule.model != nullptr && rule.model->hedge) {
+            rule.hedging = std::make_shared<Hedging>();
+        }
         if (rule.model != nullptr && rule.model->mirror) {
             rule.mirror = mirror_of(*rule.model->mirror);
         }

@@ -10,8 +10,11 @@
 #include "gateway/openai/body_edit.hpp"
 #include "gateway/openai/stream_filter.hpp"
 #include "gateway/pipeline/services.hpp"
+#include "gateway/runtime/abort_signal.hpp"
 #include "gateway/upstream/attempt.hpp"
+#include "metrics/settlement.hpp"
 #include "metrics/tokens/response_usage.hpp"
+#include "routing/candidate.hpp"
 #include "routing/endpoints.hpp"
 #include "routing/retry.hpp"
 
@@ -25,9 +28,13 @@ struct Answer {
     ScratchPool::Lease scratch;
     routing::Pool* pool = nullptr;  ///< of the endpoint
     routing::EndpointLease endpoint;
+    routing::Reason reason = routing::Reason::least_pending;  ///< why that one
+    bool fresh_connection = false;    ///< a kept one is not trusted
     bool picked_by_load = false;      ///< what it teaches about its endpoint's speed is used
     std::uint32_t prompt_tokens = 0;  ///< estimate
     std::uint32_t work = 0;  ///< prompt tokens before the first token, those ahead included
+    metrics::AttemptRecord* record = nullptr;  ///< the account of the attempt
+    AbortSignal* abort = nullptr;  ///< of the attempt alone; null = it has the request's
     const BackendRuntime* backend = nullptr;
     openai::BodyEdit edit;
     openai::UsageInjection asked;
@@ -36,12 +43,33 @@ struct Answer {
     metrics::Dialect dialect = metrics::Dialect::chat;
     std::optional<openai::StreamFilter> filter;   ///< set for event streams of the API
     std::optional<metrics::ResponseUsage> usage;  ///< set for other successful answers of the API
-    std::string held;       ///< the body of an error answer that had to be looked at
+    std::string held;  ///< what had to be looked at: the body of an error answer, or events before
+                       ///< the first content
     bool complete = false;  ///< the body has been read to its end
     Instant begun_at{};     ///< when the attempt began
     Instant head_at{};      ///< when the response head was there
     Instant ready_at{};     ///< when the request was ready to be sent
     Instant sent_at{};      ///< when it had been handed to the kernel
+
+    /// The attempt is over: what was said of it, by `attempt` last, is forgotten.
+    void clear() {
+        attempt.reset();
+        endpoint.release();
+        filter.reset();
+        usage.reset();
+        held.clear();
+        complete = false;
+    }
+};
+
+/// What a request that may be hedged has besides: a second answer, and signals to end either alone.
+struct Hedge {
+    Hedge(AbortSignal& request, ScratchPool& pool) : fork(request), second(pool) {
+        second.abort = &fork.branch(1);
+    }
+
+    AbortFork fork;
+    Answer second;
 };
 
 }  // namespace millrace::gateway

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "gateway/pipeline/preference.hpp"
 #include "gateway/pipeline/upstream_request.hpp"
 
 namespace millrace::gateway {
@@ -10,6 +11,28 @@ namespace {
 /// An error answer is buffered up to this size when it may be about an option that the gateway
 /// added.
 constexpr std::size_t kBufferedError = std::size_t{64} * 1024;
+/// So much before the first content token is taken for content.
+constexpr std::size_t kBufferedEvents = std::size_t{64} * 1024;
+
+AttemptOptions options_for(const RequestScope& scope, const Request& request,
+                           const Resolved& resolved, const BackendRuntime& backend) {
+    AttemptOptions options;
+    options.timeouts = backend.settings->timeouts;
+    options.is_stream = request.is_stream();
+    options.is_head = scope.record.method.view() == "HEAD";
+    const auto& rule = *resolved.matched;
+    const Instant now = scope.services.loop.recent();
+    const auto bound = [&options](Instant from, Duration limit) {
+        if (limit > Duration(0) && from + limit < options.total_deadline) {
+            options.total_deadline = from + limit;
+            options.total_limit = limit;
+        }
+    };
+    bound(scope.exchange.started, rule.request_timeout);
+    bound(now, rule.backend_request_timeout);
+    bound(now, options.timeouts.total);
+    return options;
+}
 
 /// Connects and sends, then reads the response head.
 Task<Result<void>> exchange_heads(RequestScope& scope, const Request& request,
@@ -31,7 +54,7 @@ Task<Result<void>> exchange_heads(RequestScope& scope, const Request& request,
     }
     answer.head_at = scope.services.loop.recent();
     answer.endpoint.shared()->health.answered(attempt.head().keep_alive);
-    scope.record.attempts.last()->status = static_cast<std::uint16_t>(attempt.head().status);
+    answer.record->status = static_cast<std::uint16_t>(attempt.head().status);
     co_return Result<void>{};
 }
 
@@ -52,7 +75,9 @@ Task<Result<void>> look_at_first_event(Answer& answer) {
 /// before them can still be replaced by another.
 Task<Result<bool>> look_at_first_bytes(RequestScope& scope, Answer& answer) {
     auto& scratch = *answer.scratch;
-    scope.demand.first_content();
+    if (answer.abort == nullptr) {  // else another attempt may still be without
+        scope.demand.first_content();
+    }
     answer.endpoint.first_token();
     answer.attempt->content_seen();
     if (!answer.attempt->body_came_with_head()) {
@@ -98,6 +123,53 @@ Task<Result<void>> read_events(Answer& answer) {
         answer.filter->finish(/*clean=*/true, scratch.out);
     }
     co_return Result<void>{};
+}
+
+Task<Result<void>> await_content(Answer& answer) {
+    auto& out = answer.scratch->out;
+    while (!answer.complete && answer.filter->facts().content_events == 0 &&
+           answer.held.size() < kBufferedEvents) {
+        for (const auto piece : out) {
+            answer.held += piece;
+        }
+        out.clear();
+        if (auto read = co_await read_events(answer); !read) {
+            co_return read;
+        }
+    }
+    if (!answer.held.empty()) {
+        out.insert(out.begin(), answer.held);
+    }
+    co_return Result<void>{};
+}
+
+std::uint16_t error_status(const Answer& answer) {
+    if (answer.filter && answer.filter->first_event() == openai::FirstEvent::error &&
+        answer.filter->facts().error) {
+        return static_cast<std::uint16_t>(metrics::status_of(*answer.filter->facts().error));
+    }
+    const int status = answer.attempt->head().status;
+    return status >= 400 ? static_cast<std::uint16_t>(status) : 0;
+}
+
+void begin(RequestScope& scope, const Request& request, const Resolved& resolved, Answer& answer) {
+    auto& services = scope.services;
+    const auto& target = *resolved.decision.target;
+    answer.pool = target.pool.get();
+    answer.backend = &scope.snapshot().backend_of(target);
+    answer.record = &scope.record.attempts.add();
+    answer.record->backend = metrics::BackendId{target.backend_metric};
+    answer.record->backend_name = target.backend_name;
+    answer.record->endpoint = answer.endpoint->url;
+    answer.record->chosen_by = routing::to_string(answer.reason).data();
+    answer.prompt_tokens =
+        static_cast<std::uint32_t>(estimated_prompt_tokens(request, *answer.backend));
+    scope.demand.dispatch();
+    answer.begun_at = services.loop.recent();
+    auto& abort = answer.abort != nullptr ? *answer.abort : scope.exchange.abort;
+    auto options = options_for(scope, request, resolved, *answer.backend);
+    options.fresh_connection = answer.fresh_connection;
+    answer.attempt.emplace(services.loop, services.upstreams, abort, options);
 }
 
 Task<Result<bool>> await_answer(RequestScope& scope, const Request& request,

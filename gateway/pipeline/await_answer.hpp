@@ -4,6 +4,8 @@
 // event, because an error in that is still a real status. Thread-safety: none; one worker.
 #pragma once
 
+#include <cstdint>
+
 #include "config/base/error.hpp"
 #include "gateway/pipeline/answer.hpp"
 #include "gateway/pipeline/read_request.hpp"
@@ -15,6 +17,16 @@ namespace millrace::gateway {
 
 /// Reads once from an event stream and appends what may be forwarded to `answer.scratch->out`.
 Task<Result<void>> read_events(Answer& answer);
+
+/// Begins the account of an attempt at `answer.endpoint`, and the attempt.
+void begin(RequestScope& scope, const Request& request, const Resolved& resolved, Answer& answer);
+
+/// An error that the backend answered with, before anything of it was relayed; 0 = none.
+std::uint16_t error_status(const Answer& answer);
+
+/// Reads on until the first content token of a stream, or its end; the events until then are kept,
+/// so that `answer.scratch->out` has all of them.
+Task<Result<void>> await_content(Answer& answer);
 
 /// Makes the attempt that was begun in `answer`; true = make it again without the usage option.
 Task<Result<bool>> await_answer(RequestScope& scope, const Request& request,

@@ -1,6 +1,7 @@
 #include "gateway/pipeline/count_tokens.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "gateway/pipeline/preference.hpp"
 #include "metrics/tokens/usage.hpp"
@@ -52,7 +53,7 @@ routing::AttemptEvidence evidence_of(AttemptOutcome outcome, int status, const A
 }  // namespace
 
 void record_attempt(RequestScope& scope, const Answer& answer, AttemptOutcome outcome) {
-    auto& record = *scope.record.attempts.last();
+    auto& record = *answer.record;
     record.outcome = outcome;
     record.upstream_bytes_read = answer.attempt->bytes_read();
     if (answer.attempt->connected()) {
@@ -97,17 +98,12 @@ void learn(const Request& request, const BackendRuntime& backend, std::uint64_t 
     ratio.store(known + 0.1F * (std::clamp(seen, 0.02F, 2.0F) - known), std::memory_order_relaxed);
 }
 
-}  // namespace
-
-void count_tokens(RequestScope& scope, const Request& request, const Answer& answer) {
-    if (answer.filter) {
-        const auto& facts = answer.filter->facts();
-        scope.services.metrics.process().events_unread.add(facts.oversized_events +
-                                                           facts.unread_events);
-    }
-    auto& attempt = *scope.record.attempts.last();
-    if (request.surface == nullptr || attempt.status < 200 || attempt.status >= 300) {
-        return;
+/// What is known of the tokens of the attempt; empty for answers that are errors and for surfaces
+/// that report no usage.
+std::optional<metrics::Settlement> tokens_of(const Request& request, const Answer& answer) {
+    const auto status = answer.record->status;
+    if (request.surface == nullptr || status < 200 || status >= 300) {
+        return std::nullopt;
     }
     const auto choices = static_cast<std::uint32_t>(
         request.fields ? std::clamp<std::uint64_t>(request.fields->n.value_or(1), 1, 1024) : 1);
@@ -119,18 +115,38 @@ void count_tokens(RequestScope& scope, const Request& request, const Answer& ans
         if (answer.usage && answer.usage->usage()) {
             observed.final_usage = answer.usage->usage();
         } else if (!request.surface->is_generation) {
-            return;  // this surface need not report usage
+            return std::nullopt;  // this surface need not report usage
         }
         observed.choices_per_prompt = choices;
         observed.prompt_estimate = estimate;
     }
-    const auto settlement = metrics::settle(observed);
-    scope.record.exactness = settlement.exactness;
-    scope.record.tokens = settlement.tokens;
-    attempt.billed = true;
-    attempt.tokens = settlement.tokens;
-    if (settlement.exactness == metrics::Exactness::exact && settlement.tokens.prompt) {
-        learn(request, *answer.backend, *settlement.tokens.prompt);
+    return metrics::settle(observed);
+}
+
+}  // namespace
+
+void count_tokens(RequestScope& scope, const Request& request, const Answer& answer) {
+    if (answer.filter) {
+        const auto& facts = answer.filter->facts();
+        scope.services.metrics.process().events_unread.add(facts.oversized_events +
+                                                           facts.unread_events);
+    }
+    const auto settlement = tokens_of(request, answer);
+    if (!settlement) {
+        return;
+    }
+    scope.record.exactness = settlement->exactness;
+    scope.record.tokens = settlement->tokens;
+    answer.record->billed = true;
+    answer.record->tokens = settlement->tokens;
+    if (settlement->exactness == metrics::Exactness::exact && settlement->tokens.prompt) {
+        learn(request, *answer.backend, *settlement->tokens.prompt);
+    }
+}
+
+void count_unbilled(const Request& request, const Answer& answer) {
+    if (const auto settlement = tokens_of(request, answer)) {
+        answer.record->tokens = settlement->tokens;
     }
 }
 

@@ -8,6 +8,7 @@
 #include "gateway/pipeline/await_answer.hpp"
 #include "gateway/pipeline/count_tokens.hpp"
 #include "gateway/pipeline/preference.hpp"
+#include "gateway/pipeline/race.hpp"
 #include "gateway/runtime/wakeup.hpp"
 #include "routing/retry.hpp"
 
@@ -28,36 +29,6 @@ routing::RepeatFacts repeat_facts(const RequestScope& scope, const Request& requ
         facts.previous_response_id = request.fields->previous_response_id.has_value();
     }
     return facts;
-}
-
-AttemptOptions options_for(const RequestScope& scope, const Request& request,
-                           const Resolved& resolved, const BackendRuntime& backend) {
-    AttemptOptions options;
-    options.timeouts = backend.settings->timeouts;
-    options.is_stream = request.is_stream();
-    options.is_head = scope.record.method.view() == "HEAD";
-    const auto& rule = *resolved.matched;
-    const Instant now = scope.services.loop.recent();
-    const auto bound = [&options](Instant from, Duration limit) {
-        if (limit > Duration(0) && from + limit < options.total_deadline) {
-            options.total_deadline = from + limit;
-            options.total_limit = limit;
-        }
-    };
-    bound(scope.exchange.started, rule.request_timeout);
-    bound(now, rule.backend_request_timeout);
-    bound(now, options.timeouts.total);
-    return options;
-}
-
-/// An error that the backend answered with, before anything of it was relayed; 0 = none.
-std::uint16_t error_status(const Answer& answer) {
-    if (answer.filter && answer.filter->first_event() == openai::FirstEvent::error &&
-        answer.filter->facts().error) {
-        return static_cast<std::uint16_t>(metrics::status_of(*answer.filter->facts().error));
-    }
-    const int status = answer.attempt->head().status;
-    return status >= 400 ? static_cast<std::uint16_t>(status) : 0;
 }
 
 bool another_is_ready(const routing::EndpointSet& set, const routing::EndpointState* failed) {
@@ -135,29 +106,18 @@ Task<Result<void>> begin_attempt(RequestScope& scope, const Request& request, Re
             selected = std::move(*waited);
         }
     }
-    const auto& target = *resolved.decision.target;
-    answer.pool = target.pool.get();  // the wait may have ended in another
-    answer.backend = &scope.snapshot().backend_of(target);
-    answer.picked_by_load = selection.policy != nullptr && answer.pool == &asked_pool;
+    answer.picked_by_load =
+        selection.policy != nullptr && resolved.decision.target->pool.get() == &asked_pool;
     if (answer.picked_by_load) {
         routing::note_dispatch(asked_pool, selection, selected.lease);
     }
     answer.endpoint = std::move(selected.lease);
-    answer.prompt_tokens =
-        static_cast<std::uint32_t>(estimated_prompt_tokens(request, *answer.backend));
+    answer.reason = selected.reason;
     answer.work = selected.work;
+    answer.fresh_connection = fresh_connection;
     // Who found the line full has not waited, and would hide how long others wait.
     scope.record.queue_wait = scope.record.queue_wait.value_or(Duration(0));
-    auto& record = scope.record.attempts.add();
-    record.backend = metrics::BackendId{target.backend_metric};
-    record.backend_name = target.backend_name;
-    record.endpoint = answer.endpoint->url;
-    record.chosen_by = routing::to_string(selected.reason).data();
-    scope.demand.dispatch();
-    answer.begun_at = services.loop.recent();
-    auto options = options_for(scope, request, resolved, *answer.backend);
-    options.fresh_connection = fresh_connection;
-    answer.attempt.emplace(services.loop, services.upstreams, scope.exchange.abort, options);
+    begin(scope, request, resolved, answer);  // the wait may have ended in another pool
     co_return Result<void>{};
 }
 
@@ -165,14 +125,19 @@ Task<Result<void>> begin_attempt(RequestScope& scope, const Request& request, Re
 void end_attempt(RequestScope& scope, Answer& answer, metrics::AttemptOutcome outcome,
                  RetryReason reason) {
     record_attempt(scope, answer, outcome);
-    scope.record.attempts.last()->retried = reason;
+    answer.record->retried = reason;
     scope.demand.requeue();
-    answer.attempt.reset();
-    answer.endpoint.release();
-    answer.filter.reset();
-    answer.usage.reset();
-    answer.held.clear();
-    answer.complete = false;
+    answer.clear();
+}
+
+/// For an attempt that can be ended alone. What was made stays for the rest of the request, because
+/// the attempts listen to it.
+void prepare(RequestScope& scope, Answer& answer, std::unique_ptr<Hedge>& hedge) {
+    if (hedge == nullptr) {
+        hedge = std::make_unique<Hedge>(scope.exchange.abort, scope.services.scratch);
+        answer.abort = &hedge->fork.branch(0);
+    }
+    hedge->fork.renew();
 }
 
 /// A request among its pools: what it may still try in the one it is in, and where it goes then.
@@ -213,6 +178,12 @@ public:
         return gateway::reason_of(failed, verdict_);
     }
 
+    /// The request may get a second attempt beside its first.
+    bool may_hedge() const {
+        return rule_->hedging != nullptr && !hedged && resolved_.pinned == nullptr &&
+               routing::is_repeatable(facts_);
+    }
+
     /// The pool could not do it. True: the request is in that of a fallback now.
     bool leave_pool(Errc error, std::uint16_t status) {
         auto& services = scope_.services;
@@ -239,6 +210,7 @@ public:
     }
 
     routing::Selection selection;  ///< what it wants of the pool that it is in
+    bool hedged = false;           ///< it had its second attempt
 
 private:
     using Verdict = routing::RetryPolicy::Verdict;
@@ -265,51 +237,64 @@ private:
 
 }  // namespace
 
-Task<Result<void>> forward(RequestScope& scope, const Request& request, Resolved& resolved,
-                           Answer& answer) {
+Task<Result<Answer*>> forward(RequestScope& scope, const Request& request, Resolved& resolved,
+                              Answer& first, std::unique_ptr<Hedge>& hedge) {
     auto& services = scope.services;
     Course course(scope, request, resolved);
-    answer.ready_at = services.loop.recent();
+    Answer* answer = &first;
+    const Instant ready_at = services.loop.recent();
     for (;;) {
+        if (course.may_hedge() || hedge != nullptr) {
+            prepare(scope, *answer, hedge);
+        }
         if (auto begun = co_await begin_attempt(scope, request, resolved, course.selection,
-                                                course.needs_fresh_connection(), answer);
+                                                course.needs_fresh_connection(), *answer);
             !begun) {
             if (course.leave_pool(begun.error().code, 0)) {
                 continue;
             }
-            co_return begun;
+            co_return std::unexpected(std::move(begun.error()));
         }
         course.follow();
-        auto outcome = co_await await_answer(scope, request, resolved, answer);
+        Result<bool> outcome(false);
+        if (course.may_hedge() && hedge != nullptr) {
+            auto raced = co_await race(scope, request, resolved, *answer, *hedge);
+            answer = raced.answer;
+            outcome = std::move(raced.outcome);
+            course.hedged = raced.hedged;
+        } else {
+            outcome = co_await await_answer(scope, request, resolved, *answer);
+        }
+        answer->ready_at = ready_at;
         if (outcome && *outcome) {
-            answer.backend->learned->refuses_continuous_usage.store(true,
-                                                                    std::memory_order_relaxed);
-            end_attempt(scope, answer, metrics::AttemptOutcome::ok, RetryReason::usage_option);
+            answer->backend->learned->refuses_continuous_usage.store(true,
+                                                                     std::memory_order_relaxed);
+            end_attempt(scope, *answer, metrics::AttemptOutcome::ok, RetryReason::usage_option);
             continue;
         }
-        const auto failed = failure_of(scope, answer, outcome);
+        const auto failed = failure_of(scope, *answer, outcome);
         if (!failed) {
-            co_return Result<void>{};
+            co_return answer;
         }
         const auto ended =
             outcome ? metrics::AttemptOutcome::error_status : attempt_outcome(outcome.error().code);
-        if (auto lease = course.retry(answer, *failed)) {
-            answer.retry = std::move(*lease);
-            end_attempt(scope, answer, ended, course.reason_of(*failed));
+        if (auto lease = course.retry(*answer, *failed)) {
+            answer->retry = std::move(*lease);
+            end_attempt(scope, *answer, ended, course.reason_of(*failed));
             if (const auto duration = course.pause(); duration > Duration(0)) {
                 co_await pause(services.loop, scope.exchange.abort, duration);
             }
             continue;
         }
         if (course.leave_pool(failed->error, failed->status)) {
-            answer.retry = {};  // the budget is that of the pool that was left
-            end_attempt(scope, answer, ended, course.reason_of(*failed));
+            answer->retry = {};  // the budget is that of the pool that was left
+            end_attempt(scope, *answer, ended, course.reason_of(*failed));
             continue;
         }
         if (outcome) {
-            co_return Result<void>{};  // what the backend says is the answer
+            co_return answer;  // what the backend says is the answer
         }
-        record_attempt(scope, answer, ended);
+        record_attempt(scope, *answer, ended);
         co_return std::unexpected(std::move(outcome.error()));
     }
 }

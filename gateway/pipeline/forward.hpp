@@ -5,6 +5,8 @@
 // Thread-safety: none; one worker.
 #pragma once
 
+#include <memory>
+
 #include "config/base/error.hpp"
 #include "gateway/pipeline/answer.hpp"
 #include "gateway/pipeline/read_request.hpp"
@@ -14,9 +16,10 @@
 
 namespace millrace::gateway {
 
-/// Fills `answer`; `resolved` then says who gave it. On failure nothing but heartbeats was sent to
+/// The answer, which is `first` or the second one of `hedge`; `resolved` then says who gave it.
+/// Both must outlive the relay, `hedge` also `first`. On failure nothing but heartbeats was sent to
 /// the client.
-Task<Result<void>> forward(RequestScope& scope, const Request& request, Resolved& resolved,
-                           Answer& answer);
+Task<Result<Answer*>> forward(RequestScope& scope, const Request& request, Resolved& resolved,
+                              Answer& first, std::unique_ptr<Hedge>& hedge);
 
 }  // namespace millrace::gateway

@@ -2,6 +2,7 @@
 // the account whichever way this function is left.
 #include "gateway/pipeline/handle.hpp"
 
+#include <memory>
 #include <utility>
 
 #include "gateway/pipeline/forward.hpp"
@@ -43,11 +44,13 @@ Task<void> handle(Services& services, Exchange& exchange) {
 
     services.mirrors.copy(scope, request, *resolved);
 
-    Answer answer(services.scratch);
-    if (auto forwarded = co_await forward(scope, request, *resolved, answer); !forwarded) {
-        co_return co_await refuse(scope, std::move(forwarded.error()));
+    std::unique_ptr<Hedge> hedge;  // made for models that ask for it
+    Answer first(services.scratch);
+    auto answer = co_await forward(scope, request, *resolved, first, hedge);
+    if (!answer) {
+        co_return co_await refuse(scope, std::move(answer.error()));
     }
-    co_await relay(scope, request, *resolved, answer);
+    co_await relay(scope, request, *resolved, **answer);
 }
 
 }  // namespace millrace::gateway

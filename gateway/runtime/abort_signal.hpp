@@ -5,6 +5,8 @@
 // and looks at the reason. Thread-safety: none; fired on the request's worker.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 
@@ -17,6 +19,7 @@ enum class AbortReason : std::uint8_t {
     client_closed,   ///< FIN or RST from the client while its request is active
     client_stalled,  ///< the client read nothing for the write-stall limit
     drain_deadline,  ///< the gateway must stop
+    superseded,      ///< only of an attempt: another one of the same request answered first
 };
 
 /// The reason as an error, for logs and for the client if it is still there.
@@ -29,6 +32,7 @@ inline Error to_error(AbortReason reason) {
             return {Errc::client_write_stalled, Origin::downstream,
                     "The client did not read its answer for the write-stall limit."};
         case AbortReason::none:
+        case AbortReason::superseded:
         case AbortReason::client_closed: break;
     }
     return {Errc::client_closed, Origin::downstream, "The client closed the connection."};
@@ -85,6 +89,38 @@ private:
     AbortReason reason_ = AbortReason::none;
     Callback callback_ = nullptr;
     void* context_ = nullptr;
+};
+
+/// Two signals that fire with a request's own, so that one of two attempts can be ended alone.
+class AbortFork {
+public:
+    explicit AbortFork(AbortSignal& trunk)
+        : trunk_(trunk),
+          link_(trunk, [](void* self) { static_cast<AbortFork*>(self)->pass(); }, this) {}
+    AbortFork(const AbortFork&) = delete;
+    AbortFork& operator=(const AbortFork&) = delete;
+
+    AbortSignal& branch(std::size_t index) { return branches_[index]; }
+    /// Makes both branches as the trunk is; nobody may be listening to them.
+    void renew() {
+        for (auto& branch : branches_) {
+            branch.reset();
+        }
+        pass();
+    }
+
+private:
+    void pass() {
+        if (trunk_) {
+            for (auto& branch : branches_) {
+                branch.fire(trunk_.reason());
+            }
+        }
+    }
+
+    AbortSignal& trunk_;
+    std::array<AbortSignal, 2> branches_;
+    AbortSignal::Listener link_;
 };
 
 }  // namespace millrace::gateway

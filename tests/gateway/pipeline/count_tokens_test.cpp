@@ -58,7 +58,8 @@ protected:
         request.fields.emplace();
         request.fields->prompt_bytes = 4000;
         answer.backend = &world.snapshot->backends.front();
-        text->scope->record.attempts.add().status = 200;
+        answer.record = &text->scope->record.attempts.add();
+        answer.record->status = 200;
     }
     void stream(std::string_view events) {
         answer.filter.emplace(metrics::Dialect::chat, openai::ShowUsage::nothing);
@@ -121,6 +122,15 @@ TEST_F(CountTokensTest, BillsNothingForAnErrorOrOutsideTheApi) {
     request.surface = nullptr;
     EXPECT_FALSE(count().exactness);
     EXPECT_FALSE(count().tokens.any());
+}
+
+TEST_F(CountTokensTest, RecordsWhatNobodyGetsWithoutBillingIt) {
+    stream(std::string(kContent) + std::string(kUsage));
+    count_unbilled(request, answer);
+    EXPECT_EQ(answer.record->tokens.prompt, 2000U);
+    EXPECT_FALSE(answer.record->billed);
+    EXPECT_FALSE(text->scope->record.exactness);
+    EXPECT_FALSE(text->scope->record.tokens.any());
 }
 
 TEST_F(CountTokensTest, DoesNotInventUsageForSurfacesThatReportNone) {

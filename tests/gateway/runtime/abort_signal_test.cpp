@@ -39,5 +39,36 @@ TEST(AbortSignal, ForgetsAListenerAndCanBeReset) {
     EXPECT_FALSE(signal);
 }
 
+TEST(AbortFork, PassesTheTrunksReasonToBothBranches) {
+    AbortSignal trunk;
+    AbortFork fork(trunk);
+    trunk.fire(AbortReason::drain_deadline);
+    EXPECT_EQ(fork.branch(0).reason(), AbortReason::drain_deadline);
+    EXPECT_EQ(fork.branch(1).reason(), AbortReason::drain_deadline);
+}
+
+TEST(AbortFork, EndsOneBranchAloneUntilItIsRenewed) {
+    AbortSignal trunk;
+    AbortFork fork(trunk);
+    fork.branch(1).fire(AbortReason::superseded);
+    EXPECT_FALSE(fork.branch(0));
+    EXPECT_FALSE(trunk);
+    fork.renew();
+    EXPECT_FALSE(fork.branch(1));
+}
+
+TEST(AbortFork, LearnsWithARenewalWhatItMissed) {
+    AbortSignal trunk;
+    AbortFork fork(trunk);
+    {
+        int calls = 0;
+        const AbortSignal::Listener other(trunk, count, &calls);
+        trunk.fire(AbortReason::client_closed);
+    }
+    EXPECT_FALSE(fork.branch(0)) << "somebody else was listening";
+    fork.renew();
+    EXPECT_EQ(fork.branch(0).reason(), AbortReason::client_closed);
+}
+
 }  // namespace
 }  // namespace millrace::gateway
