@@ -28,7 +28,7 @@ struct Lane {
     bool runs() const { return started && !done; }
     /// It has something to relay, or to say, that is not just about its endpoint.
     bool has_won() const {
-        return done && outcome && answer.attempt &&
+        return done && !bug && outcome && answer.attempt &&
                (*outcome || !routing::is_about_the_endpoint(error_status(answer)));
     }
 };
@@ -157,8 +157,8 @@ private:
 
     Task<Raced> finish(Lane& winner) {
         auto& loser = &winner == lanes_.data() ? lanes_[1] : lanes_[0];
+        loser.superseded = loser.runs() || loser.has_won();
         if (loser.runs()) {
-            loser.superseded = true;
             loser.abort.fire(AbortReason::superseded);
         }
         while (loser.runs() || posted_ > 0) {

@@ -100,7 +100,7 @@ TEST(Hedge, WaitsForContentNotForTheFirstEvent) {
 }
 
 TEST(Hedge, IsNotSentWithoutAFreeSlotElsewhere) {
-    const HedgeRig rig([](BackendConnection& connection) {
+    HedgeRig rig([](BackendConnection& connection) {
         while (connection.read_request()) {
             if (!connection.wait_for("go") || !connection.send(json_response(chat_answer()))) {
                 return;
@@ -114,7 +114,7 @@ TEST(Hedge, IsNotSentWithoutAFreeSlotElsewhere) {
     ASSERT_TRUE(client.send(post(kChat, chat("m1"))));
     ASSERT_TRUE(rig.slow.wait_for_requests(1));
     EXPECT_FALSE(client.closed_by_peer(200ms));
-    const_cast<HedgeRig&>(rig).slow.release("go");
+    rig.slow.release("go");
     ASSERT_TRUE(client.read_response());
     EXPECT_EQ(rig.fast.request_count(), 0U);
     EXPECT_EQ(rig.hedges("won") + rig.hedges("lost"), 0);
