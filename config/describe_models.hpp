@@ -219,10 +219,11 @@ void describe(Visitor& visitor, Model& x) {
     visitor.field({.key = "overflow",
                    .doc = "When a request goes to a fallback instead of waiting in the queue."},
                   x.overflow);
-    visitor.field({.key = "hedge",
-                   .doc = "A second attempt at another endpoint for a request that is late with its "
-                          "first token; the first to have one answers. Absent = none."},
-                  x.hedge);
+    visitor.field(
+        {.key = "hedge",
+         .doc = "A second attempt at another endpoint for a request that is late with its "
+                "first token; the first to have one answers. Absent = none."},
+        x.hedge);
     visitor.field(
         {.key = "mirror",
          .doc = "Copies of requests to another backend, whose answers nobody sees; absent "

@@ -98,8 +98,8 @@ struct Rule {
     std::shared_ptr<RolloutTraffic> rollout;
     std::shared_ptr<RetryBudget> retries;   ///< retries in flight
     std::shared_ptr<ModelMeasure> measure;  ///< null unless an `auto` model may choose the model
-    std::vector<FallbackTarget> fallbacks;   ///< of the model, in order
-    std::shared_ptr<Hedging> hedging;        ///< null = no second attempts
+    std::vector<FallbackTarget> fallbacks;  ///< of the model, in order
+    std::shared_ptr<Hedging> hedging;       ///< null = no second attempts
     /// Gets copies of `weight` percent of the requests; its pool is null when there are none. An
     /// empty served_name is that of the original.
     Target mirror;

@@ -29,7 +29,7 @@ struct Answer {
     routing::Pool* pool = nullptr;  ///< of the endpoint
     routing::EndpointLease endpoint;
     routing::Reason reason = routing::Reason::least_pending;  ///< why that one
-    bool fresh_connection = false;    ///< a kept one is not trusted
+    bool fresh_connection = false;                            ///< a kept one is not trusted
     bool picked_by_load = false;      ///< what it teaches about its endpoint's speed is used
     std::uint32_t prompt_tokens = 0;  ///< estimate
     std::uint32_t work = 0;  ///< prompt tokens before the first token, those ahead included

@@ -170,9 +170,8 @@ public:
     bool needs_fresh_connection() const { return verdict_ == Verdict::fresh_connection; }
     /// How long to wait before that attempt.
     Duration pause() const {
-        return verdict_ == Verdict::same_endpoint
-                   ? policy_.pause(scope_.services.loop.random())
-                   : Duration(0);
+        return verdict_ == Verdict::same_endpoint ? policy_.pause(scope_.services.loop.random())
+                                                  : Duration(0);
     }
     RetryReason reason_of(const routing::AttemptResult& failed) const {
         return gateway::reason_of(failed, verdict_);

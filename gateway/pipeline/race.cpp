@@ -106,9 +106,8 @@ private:
         if (scope_.exchange.abort || scope_.record.attempts.total() >= metrics::kMaxAttempts) {
             return;
         }
-        auto selected =
-            routing::pick_endpoint(resolved_.decision, {.avoid = first.endpoint.get()},
-                                   services.endpoints, services.loop.random());
+        auto selected = routing::pick_endpoint(resolved_.decision, {.avoid = first.endpoint.get()},
+                                               services.endpoints, services.loop.random());
         if (!selected || selected.lease.get() == first.endpoint.get()) {
             return;
         }

@@ -49,7 +49,8 @@ INSTANTIATE_TEST_SUITE_P(
              "models[0].fallback[0].model", "`n` is not the `id` of a model."},
         Case{"%models: [{id: m, variants: [{name: v, backend: a}], fallback: [{model: @@m}]},"
              " {id: n, variants: [{name: v, backend: b}]}]",
-             "models[0].fallback[0].model", "cannot be its own fallback", "name a `variant`, or another model"},
+             "models[0].fallback[0].model", "cannot be its own fallback",
+             "name a `variant`, or another model"},
         Case{"%models: [{id: m, variants: [{name: v, backend: a}],"
              " fallback: [{model: n, variant: @@w}]}, {id: n, variants: [{name: v, backend: b}]}]",
              "models[0].fallback[0].variant", "`n` has no variant `w`."},

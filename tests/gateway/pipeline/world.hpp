@@ -138,9 +138,9 @@ public:
     ScratchPool scratch;
     routing::PromptBlocks prompt_blocks{{}};
     Mirrors mirrors;
-    Services services{loop,    clock,        upstreams,    endpoints, registry.slot(0),
-                      budget,  overload,     response_ids, nullptr,   reader,
-                      scratch, mirrors, prompt_blocks};
+    Services services{loop,    clock,    upstreams,    endpoints, registry.slot(0),
+                      budget,  overload, response_ids, nullptr,   reader,
+                      scratch, mirrors,  prompt_blocks};
 };
 
 /// One request as the session would hand it over.
