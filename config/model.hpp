@@ -181,7 +181,7 @@ struct Picker {
     std::vector<Affinity>
         by;  ///< in this order, then the fewest in flight; empty = of two at random
     /// How far above its share of the load affinity may push an endpoint.
-    std::uint32_t guard_percent = 125;
+    std::uint32_t guard_percent = 150;
     SessionKey session;
     bool operator==(const Picker&) const = default;
 };

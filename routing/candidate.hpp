@@ -57,7 +57,7 @@ struct PickRequest {
 enum class Stage : std::uint8_t {
     lora_affinity,     ///< keeps those that hold the adapter, if the guard admits any of them
     session_affinity,  ///< decides if there is a session key
-    prefix_affinity,   ///< decides by predicted time to first token if any prefix matched
+    prefix_affinity,   ///< decides by what the prompt costs there if any prefix matched
     load_aware,        ///< decides by predicted time to first token
     least_pending,     ///< decides by requests in flight
 };
@@ -67,7 +67,7 @@ struct Policy {
     std::vector<Stage> stages = {};
     /// How far above its fair share of the load an endpoint may be pushed by affinity; >= 1,
     /// infinity = no guard.
-    double guard = 1.25;
+    double guard = 1.5;
 };
 
 /// Why an endpoint was chosen.
@@ -75,7 +75,7 @@ enum class Reason : std::uint8_t {
     only_one,          ///< no other had room
     least_pending,     ///< fewest in flight
     load_aware,        ///< shortest predicted time to first token
-    prefix_affinity,   ///< the same, thanks to its prefix cache
+    prefix_affinity,   ///< least cost of the prompt, thanks to its prefix cache
     session_affinity,  ///< the session's own
     lora_affinity,     ///< best of those that hold the adapter
     guard_overflow,    ///< affinity wanted another that was full or above its share of the load

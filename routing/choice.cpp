@@ -84,6 +84,11 @@ private:
                    const Candidate& candidate) { return predicted_ttft(candidate, tokens, pool); };
     }
 
+    auto placement() const {
+        return [tokens = request_.prompt_tokens, pool = pool_speed(candidates_)](
+                   const Candidate& candidate) { return placement_cost(candidate, tokens, pool); };
+    }
+
     void keep_holders() {
         if (!request_.wants_adapter || holders_only_) {
             return;
@@ -115,7 +120,7 @@ private:
             })) {
             return std::nullopt;
         }
-        const auto found = cheapest(true, ttft());
+        const auto found = cheapest(true, placement());
         if (!found.favourite) {
             return Choice{found.index, Reason::guard_overflow};
         }
@@ -163,7 +168,7 @@ std::string_view sentence_of(Reason reason) {
         "no other has room",
         "the fewest requests in flight of those looked at",
         "the shortest predicted time to the first token",
-        "the shortest predicted time to the first token, thanks to its prefix cache",
+        "the prompt costs least there, thanks to its prefix cache",
         "the session belongs to it",
         "the best of those that hold the adapter",
         "affinity wanted another, which is full or above its share of the load"};

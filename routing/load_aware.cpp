@@ -85,4 +85,11 @@ double predicted_ttft(const Candidate& candidate, std::uint32_t prompt_tokens,
     return (wait + prefill + pressure * between_ends) / admission_share(candidate);
 }
 
+double placement_cost(const Candidate& candidate, std::uint32_t prompt_tokens,
+                      const PoolSpeed& pool) {
+    const auto uncached = prompt_tokens - std::min(candidate.matched_tokens, prompt_tokens);
+    return predicted_ttft(candidate, prompt_tokens, pool) +
+           kSharedCost * static_cast<double>(uncached) / pool.prefill_rate;
+}
+
 }  // namespace millrace::routing

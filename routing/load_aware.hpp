@@ -56,4 +56,12 @@ PoolSpeed pool_speed(std::span<const Candidate> candidates);
 double predicted_ttft(const Candidate& candidate, std::uint32_t prompt_tokens,
                       const PoolSpeed& pool);
 
+/// predicted_ttft plus what the prompt costs all others: a token that is computed again delays
+/// everybody who comes after it, so what is not cached weighs kSharedCost times more than its own
+/// time. With that weight conversations stay where their prompt is for as long as the load guard
+/// lets them, and a long queue still outweighs a short match.
+inline constexpr double kSharedCost = 16;
+double placement_cost(const Candidate& candidate, std::uint32_t prompt_tokens,
+                      const PoolSpeed& pool);
+
 }  // namespace millrace::routing

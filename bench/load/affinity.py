@@ -155,7 +155,7 @@ def table(found):
 
 
 def main():
-    args = checks.parse(__doc__, {"requests": 150}, requests=1_000, speed=4, prefill=8_000, kv_tokens=400_000,
+    args = checks.parse(__doc__, {"requests": 300}, requests=1_000, speed=6, prefill=11_000, kv_tokens=3_000_000,
                         trace=pathlib.Path("conversation_trace.jsonl.xz"))
     if not args.trace.exists():
         sys.exit(f"skipped: {args.trace} is not there; name the trace with --trace")

@@ -18,9 +18,9 @@ using Candidates = std::vector<Candidate>;
 constexpr double kNoGuard = std::numeric_limits<double>::infinity();
 const Policy kLeast{};
 const Policy kLoadAware{.stages = {Stage::load_aware}};
-const Policy kPrefix{.stages = {Stage::prefix_affinity}};
-const Policy kSession{.stages = {Stage::session_affinity}};
-const Policy kLora{.stages = {Stage::lora_affinity}};
+const Policy kPrefix{.stages = {Stage::prefix_affinity}, .guard = 1.25};
+const Policy kSession{.stages = {Stage::session_affinity}, .guard = 1.25};
+const Policy kLora{.stages = {Stage::lora_affinity}, .guard = 1.25};
 
 /// The only choice that `choose` makes in 200 draws; fails when there are several.
 std::optional<Choice> sure(const Candidates& candidates, const PickRequest& request,
@@ -156,16 +156,20 @@ TEST(Choose, LoadAwareSendsMoreToTheFasterOne) {
     EXPECT_EQ(sure(candidates, {.prompt_tokens = 1000}, kLoadAware)->index, 0U);
 }
 
-TEST(Choose, PrefixWinsWhileItSavesMoreThanTheWaitCosts) {
+TEST(Choose, PrefixWinsUntilTheQueueCostsMoreThanTheWorkIsWorth) {
     const PickRequest request{.prompt_tokens = 8000};
     Candidates candidates{{}, {.in_flight = 1, .matched_tokens = 7000}, {}, {}};
     EXPECT_EQ(sure(candidates, request, {.stages = {Stage::prefix_affinity}, .guard = kNoGuard}),
               (Choice{1, Reason::prefix_affinity}));
     candidates[1].queued_prompt_tokens = 8000;
+    EXPECT_EQ(sure(candidates, request, {.stages = {Stage::prefix_affinity}, .guard = kNoGuard}),
+              (Choice{1, Reason::prefix_affinity}))
+        << "work that is saved spares others too";
+    candidates[1].queued_prompt_tokens = 120'000;
     candidates[2].matched_tokens = 500;
     EXPECT_EQ(sure(candidates, request, {.stages = {Stage::prefix_affinity}, .guard = kNoGuard}),
               (Choice{2, Reason::prefix_affinity}));
-    candidates[2].queued_prompt_tokens = 600;
+    candidates[2].queued_prompt_tokens = 9000;
     const auto counts =
         counts_of(candidates, request, {.stages = kPrefix.stages, .guard = kNoGuard});
     EXPECT_NEAR(counts[0], 4000, 300);
