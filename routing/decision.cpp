@@ -198,7 +198,7 @@ Result<Decision> decide(const Rule& rule, const RequestFacts& facts, EndpointVie
         return std::unexpected(index.error());
     }
     const auto& target = rule.targets[*index];
-    return Decision{rule.model_id, target.served_name, &rule, &target, nullptr};
+    return Decision{rule.model_id, target.served_name, &rule, &target, nullptr, {}};
 }
 
 Result<Decision> decide(const RequestFacts& facts, const Catalog& catalog, EndpointView& endpoints,

@@ -23,7 +23,7 @@ std::optional<Decision> decide_target(const FallbackTarget& target, const Reques
     std::optional<Decision> decision;
     if (target.only != nullptr) {
         decision = {target.rule->model_id, target.only->served_name, target.rule, target.only,
-                    nullptr};
+                    nullptr,              {}};
     } else if (auto decided = decide(*target.rule, facts, endpoints, random)) {
         decision = *decided;
     }
@@ -78,7 +78,7 @@ std::optional<FallbackPlan::Taken> FallbackPlan::take_free(const RequestFacts& f
         }
         if (auto selected = pick_endpoint(*decision, {}, endpoints, random)) {
             given_ |= 1U << i;
-            return Taken{*decision, std::move(selected.lease)};
+            return Taken{*decision, std::move(selected)};
         }
     }
     return std::nullopt;

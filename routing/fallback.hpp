@@ -46,7 +46,7 @@ public:
 
     struct Taken {
         Decision decision;
-        EndpointLease lease;
+        Selected selected;
     };
     /// The same for a target with a free slot that nobody waits for; the slot is taken.
     std::optional<Taken> take_free(const RequestFacts& facts, EndpointView& endpoints,

@@ -139,6 +139,20 @@ Task<Result<HttpAnswer>> encrypt_and_exchange(Plain& plain, const HttpRequest& r
     co_return co_await exchange(stream, request, url);
 }
 
+/// Asio's own loop over a name's addresses says `operation_aborted` where there was no descriptor.
+Task<error_code> connect(Plain& stream, const tcp::resolver::results_type& addresses) {
+    error_code failure = asio::error::host_not_found;
+    for (const auto& address : addresses) {
+        const auto [error] = co_await stream.async_connect(address.endpoint(), kAwait);
+        failure = error;
+        if (!error || error == beast::error::timeout || is_own_shortage(error)) {
+            break;
+        }
+        stream.socket().close();  // the next address may be of another family
+    }
+    co_return failure;
+}
+
 /// `request` and `url` outlive it.
 Task<Result<HttpAnswer>> run(const HttpRequest& request, const HttpUrl& url) {
     const auto executor = co_await asio::this_coro::executor;
@@ -151,8 +165,7 @@ Task<Result<HttpAnswer>> run(const HttpRequest& request, const HttpUrl& url) {
     }
     Plain stream(executor);
     stream.expires_at(deadline);
-    const auto [connect_error, endpoint] = co_await stream.async_connect(endpoints, kAwait);
-    if (connect_error) {
+    if (const auto connect_error = co_await connect(stream, endpoints); connect_error) {
         co_return failed(request, "connecting", connect_error);
     }
     if (url.https) {

@@ -39,6 +39,9 @@ RoundKind health_checks() {
             },
             [](routing::Pool& pool, const std::string& url, const Result<HttpAnswer>& answer,
                Instant now) {
+                if (!answer && answer.error().origin == Origin::internal) {
+                    return;  // we could not ask
+                }
                 const int status = answer ? static_cast<int>(answer->status) : 0;
                 pool.checked(url, routing::CheckResult::of_status(status), now);
             }};
@@ -136,9 +139,6 @@ void EndpointRounds::finish(const std::string& backend, const std::string& url,
         return;  // it is gone, or no longer asked
     }
     followed->second[url].running = false;
-    if (!answer && answer.error().origin == Origin::internal) {
-        return;  // we could not ask
-    }
     if (const auto pool = pools_.find(backend); pool != nullptr) {
         kind_.take(*pool, url, answer, clock_.now());
     }

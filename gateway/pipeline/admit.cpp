@@ -255,8 +255,7 @@ Task<Result<routing::Selected>> wait_for_endpoint(RequestScope& scope, const Req
         resolved.fallbacks = lookout.plan;
         resolved.decision = lookout.taken->decision;
         scope.fall_back(resolved.decision, metrics::FallbackReason::overflow);
-        co_return routing::Selected{std::move(lookout.taken->lease), routing::Reason::least_pending,
-                                    0};
+        co_return std::move(lookout.taken->selected);
     }
     scope.retry_after = estimate(pool.gate().size());
     co_return std::unexpected(refusals().after(left.state));

@@ -14,7 +14,6 @@
 #include "gateway/upstream/attempt.hpp"
 #include "metrics/settlement.hpp"
 #include "metrics/tokens/response_usage.hpp"
-#include "routing/candidate.hpp"
 #include "routing/endpoints.hpp"
 #include "routing/retry.hpp"
 
@@ -28,7 +27,6 @@ struct Answer {
     ScratchPool::Lease scratch;
     routing::Pool* pool = nullptr;  ///< of the endpoint
     routing::EndpointLease endpoint;
-    routing::Reason reason = routing::Reason::least_pending;  ///< why that one
     bool fresh_connection = false;                            ///< a kept one is not trusted
     bool picked_by_load = false;      ///< what it teaches about its endpoint's speed is used
     std::uint32_t prompt_tokens = 0;  ///< estimate

@@ -152,16 +152,23 @@ std::uint16_t error_status(const Answer& answer) {
     return status >= 400 ? static_cast<std::uint16_t>(status) : 0;
 }
 
-void begin(RequestScope& scope, const Request& request, const Resolved& resolved, Answer& answer) {
+void begin(RequestScope& scope, const Request& request, const Resolved& resolved,
+           const routing::Selection& selection, routing::Selected selected, Answer& answer) {
     auto& services = scope.services;
     const auto& target = *resolved.decision.target;
     answer.pool = target.pool.get();
     answer.backend = &scope.snapshot().backend_of(target);
+    if (selection.policy != nullptr) {
+        routing::note_dispatch(*answer.pool, selection, selected.lease);
+    }
+    answer.endpoint = std::move(selected.lease);
+    answer.picked_by_load = selection.policy != nullptr;
+    answer.work = selected.work;
     answer.record = &scope.record.attempts.add();
     answer.record->backend = metrics::BackendId{target.backend_metric};
     answer.record->backend_name = target.backend_name;
     answer.record->endpoint = answer.endpoint->url;
-    answer.record->chosen_by = routing::to_string(answer.reason).data();
+    answer.record->chosen_by = routing::to_string(selected.reason).data();
     answer.prompt_tokens =
         static_cast<std::uint32_t>(estimated_prompt_tokens(request, *answer.backend));
     scope.demand.dispatch();

@@ -12,14 +12,16 @@
 #include "gateway/pipeline/resolve.hpp"
 #include "gateway/pipeline/scope.hpp"
 #include "gateway/runtime/task.hpp"
+#include "routing/selection.hpp"
 
 namespace millrace::gateway {
 
 /// Reads once from an event stream and appends what may be forwarded to `answer.scratch->out`.
 Task<Result<void>> read_events(Answer& answer);
 
-/// Begins the account of an attempt at `answer.endpoint`, and the attempt.
-void begin(RequestScope& scope, const Request& request, const Resolved& resolved, Answer& answer);
+/// Begins an attempt at what was selected by `selection`, and its account.
+void begin(RequestScope& scope, const Request& request, const Resolved& resolved,
+           const routing::Selection& selection, routing::Selected selected, Answer& answer);
 
 /// An error that the backend answered with, before anything of it was relayed; 0 = none.
 std::uint16_t error_status(const Answer& answer);

@@ -91,7 +91,7 @@ Task<Result<void>> begin_attempt(RequestScope& scope, const Request& request, Re
                                  const routing::Selection& selection, bool fresh_connection,
                                  Answer& answer) {
     auto& services = scope.services;
-    const auto& asked_pool = *resolved.decision.target->pool;
+    const auto* const wanted = resolved.decision.target;
     routing::Selected selected;
     if (resolved.pinned != nullptr) {
         selected = {routing::EndpointLease(resolved.pinned), routing::Reason::only_one, 0};
@@ -106,18 +106,13 @@ Task<Result<void>> begin_attempt(RequestScope& scope, const Request& request, Re
             selected = std::move(*waited);
         }
     }
-    answer.picked_by_load =
-        selection.policy != nullptr && resolved.decision.target->pool.get() == &asked_pool;
-    if (answer.picked_by_load) {
-        routing::note_dispatch(asked_pool, selection, selected.lease);
-    }
-    answer.endpoint = std::move(selected.lease);
-    answer.reason = selected.reason;
-    answer.work = selected.work;
     answer.fresh_connection = fresh_connection;
     // Who found the line full has not waited, and would hide how long others wait.
     scope.record.queue_wait = scope.record.queue_wait.value_or(Duration(0));
-    begin(scope, request, resolved, answer);  // the wait may have ended in another pool
+    // One that overflowed has an endpoint of a pool that the selection is not about.
+    const routing::Selection none;
+    const bool moved = resolved.decision.target != wanted;
+    begin(scope, request, resolved, moved ? none : selection, std::move(selected), answer);
     co_return Result<void>{};
 }
 
@@ -154,7 +149,7 @@ public:
 
     /// To be called when an endpoint was leased: the wait for it may have ended in another pool.
     void follow() {
-        if (rule_ != resolved_.decision.rule) {
+        if (target_ != resolved_.decision.target) {
             enter_pool();
         }
     }
@@ -216,6 +211,7 @@ private:
 
     void enter_pool() {
         rule_ = resolved_.decision.rule;
+        target_ = resolved_.decision.target;
         retry_ = rule_->model != nullptr ? rule_->model->retry : config::Retry{};
         const auto made = static_cast<std::uint32_t>(scope_.record.attempts.total());
         const auto left = routing::kMaxAttempts - std::min(made, routing::kMaxAttempts);
@@ -231,6 +227,7 @@ private:
     routing::RetryPolicy policy_;
     Verdict verdict_ = Verdict::give_up;
     const routing::Rule* rule_ = nullptr;
+    const routing::Target* target_ = nullptr;
     config::Retry retry_;
 };
 
@@ -257,7 +254,7 @@ Task<Result<Answer*>> forward(RequestScope& scope, const Request& request, Resol
         course.follow();
         Result<bool> outcome(false);
         if (course.may_hedge() && hedge != nullptr) {
-            auto raced = co_await race(scope, request, resolved, *answer, *hedge);
+            auto raced = co_await race(scope, request, resolved, course.selection, *answer, *hedge);
             answer = raced.answer;
             outcome = std::move(raced.outcome);
             course.hedged = raced.hedged;

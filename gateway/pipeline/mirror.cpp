@@ -124,7 +124,8 @@ bool Mirrors::start(const RequestScope& scope, const Request& request, const Res
     if (!rule.mirror.served_name.empty()) {
         decision.served_name = rule.mirror.served_name;
     }
-    auto endpoint = routing::pick_endpoint(decision, services.endpoints, services.loop.random());
+    auto endpoint =
+        routing::pick_endpoint(decision, {}, services.endpoints, services.loop.random()).lease;
     if (!endpoint) {
         return false;
     }

@@ -35,11 +35,12 @@ struct Lane {
 
 class Race {
 public:
-    Race(RequestScope& scope, const Request& request, const Resolved& resolved, Answer& first,
-         Hedge& hedge)
+    Race(RequestScope& scope, const Request& request, const Resolved& resolved,
+         routing::Selection& selection, Answer& first, Hedge& hedge)
         : scope_(scope),
           request_(request),
           resolved_(resolved),
+          selection_(selection),
           hedging_(*resolved.decision.rule->hedging),
           lanes_{Lane{first, *first.abort}, Lane{hedge.second, *hedge.second.abort}} {}
 
@@ -106,8 +107,10 @@ private:
         if (scope_.exchange.abort || scope_.record.attempts.total() >= metrics::kMaxAttempts) {
             return;
         }
-        auto selected = routing::pick_endpoint(resolved_.decision, {.avoid = first.endpoint.get()},
-                                               services.endpoints, services.loop.random());
+        const auto* const avoided = std::exchange(selection_.avoid, first.endpoint.get());
+        auto selected = routing::pick_endpoint(resolved_.decision, selection_, services.endpoints,
+                                               services.loop.random());
+        selection_.avoid = avoided;
         if (!selected || selected.lease.get() == first.endpoint.get()) {
             return;
         }
@@ -116,10 +119,8 @@ private:
         if (!lease) {
             return;
         }
-        second.endpoint = std::move(selected.lease);
-        second.reason = selected.reason;
         second.retry = std::move(lease);
-        begin(scope_, request_, resolved_, second);
+        begin(scope_, request_, resolved_, selection_, std::move(selected), second);
         start(lanes_[1]);
     }
 
@@ -201,6 +202,7 @@ private:
     RequestScope& scope_;
     const Request& request_;
     const Resolved& resolved_;
+    routing::Selection& selection_;
     routing::Hedging& hedging_;
     std::array<Lane, 2> lanes_;
     Wakeup wakeup_;
@@ -210,8 +212,8 @@ private:
 }  // namespace
 
 Task<Raced> race(RequestScope& scope, const Request& request, const Resolved& resolved,
-                 Answer& first, Hedge& hedge) {
-    Race race(scope, request, resolved, first, hedge);
+                 routing::Selection& selection, Answer& first, Hedge& hedge) {
+    Race race(scope, request, resolved, selection, first, hedge);
     co_return co_await race.run();
 }
 

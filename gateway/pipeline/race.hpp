@@ -12,6 +12,7 @@
 #include "gateway/pipeline/resolve.hpp"
 #include "gateway/pipeline/scope.hpp"
 #include "gateway/runtime/task.hpp"
+#include "routing/selection.hpp"
 
 namespace millrace::gateway {
 
@@ -22,8 +23,9 @@ struct Raced {
 };
 
 /// Makes the attempt that was begun in `first`, up to its first content token, and perhaps a second
-/// one. The one that is not given back is over and accounted for.
+/// one by the same `selection`, which is as before in the end. The one that is not given back is
+/// over and accounted for.
 Task<Raced> race(RequestScope& scope, const Request& request, const Resolved& resolved,
-                 Answer& first, Hedge& hedge);
+                 routing::Selection& selection, Answer& first, Hedge& hedge);
 
 }  // namespace millrace::gateway

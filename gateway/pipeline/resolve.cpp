@@ -126,7 +126,7 @@ Result<Resolved> resolve_unready(RequestScope& scope, const routing::RequestFact
     }
     // No variant took it; the first one stands for them all.
     const auto& first = rule.targets.front();
-    scope.admit({found->model_id, first.served_name, &rule, &first, found->match});
+    scope.admit({found->model_id, first.served_name, &rule, &first, found->match, {}});
     scope.fall_back(*next, metrics::FallbackReason::unready);
     resolved.decision = *next;
     return resolved;

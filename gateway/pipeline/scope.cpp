@@ -91,31 +91,32 @@ void RequestScope::fall_back(const routing::Decision& decision, metrics::Fallbac
     retry_after.reset();  // what the pool that was left knew
     name(decision);
     demand.move_to(services.metrics, record.variant);
+}
 
-    /// For the `auto` models that may choose this one. What the client did or the operator wanted
-    /// says nothing about the model; a wait in vain does.
-    void RequestScope::measure() const {
-        using metrics::Outcome;
-        if (record.first_token) {
-            measure_->first_token(*record.first_token);
-        }
-        switch (record.outcome) {
-            case Outcome::completed: measure_->ended(is_failure(record.status)); break;
-            case Outcome::backend_error:
-            case Outcome::truncated:
-            case Outcome::timeout: measure_->ended(true); break;
-            case Outcome::refused:
-                if (record.error && is_lack_of_capacity(*record.error)) {
-                    measure_->ended(true);
-                }
-                break;
-            default: break;
-        }
+/// For the `auto` models that may choose this one. What the client did or the operator wanted
+/// says nothing about the model; a wait in vain does.
+void RequestScope::measure() const {
+    using metrics::Outcome;
+    if (record.first_token) {
+        measure_->first_token(*record.first_token);
     }
+    switch (record.outcome) {
+        case Outcome::completed: measure_->ended(is_failure(record.status)); break;
+        case Outcome::backend_error:
+        case Outcome::truncated:
+        case Outcome::timeout: measure_->ended(true); break;
+        case Outcome::refused:
+            if (record.error && is_lack_of_capacity(*record.error)) {
+                measure_->ended(true);
+            }
+            break;
+        default: break;
+    }
+}
 
-    void RequestScope::fail(const Error& error) {
-        record.error = error.code;
-        record.outcome = metrics::outcome_of(error.code);
-    }
+void RequestScope::fail(const Error& error) {
+    record.error = error.code;
+    record.outcome = metrics::outcome_of(error.code);
+}
 
 }  // namespace millrace::gateway

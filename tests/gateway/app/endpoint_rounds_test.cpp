@@ -123,6 +123,23 @@ TEST_F(EndpointRoundsTest, FailedChecksTakeAnEndpointOut) {
     EXPECT_TRUE(endpoint(0).ready());
 }
 
+TEST_F(EndpointRoundsTest, OurOwnLackOfDescriptorsSaysNothingAboutAnEndpoint) {
+    const auto rounds = start(health_checks());
+    clock.advance(5s);
+    rounds->advance();
+    for (int i = 0; i < 3; ++i) {
+        clock.advance(5s);
+        rounds->advance();
+        ASSERT_FALSE(asked.empty());
+        answer(failure(Errc::server_overloaded, Origin::internal, "No descriptors."));
+    }
+    EXPECT_TRUE(endpoint(0).ready());
+    clock.advance(5s);
+    rounds->advance();
+    answer(failure(Errc::upstream_closed, Origin::upstream, "Refused."));
+    EXPECT_FALSE(endpoint(0).ready());
+}
+
 TEST_F(EndpointRoundsTest, AnswersAboutWhatIsGoneAreDropped) {
     const auto rounds = start(health_checks());
     clock.advance(5s);
