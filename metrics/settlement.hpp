@@ -2,16 +2,17 @@
 //
 // The pipeline fills the record as the request proceeds, and its scope's destructor settles it,
 // once, on every exit. The access log prints the same record. It owns its texts in place (no
-// allocation, no dangling views), and holds no prompt, no completion and no secret. Missing
-// knowledge is an empty optional, never 0. Thread-safety: plain value; settle() on the slot's own
-// thread.
+// dangling views; only a second attempt allocates), and holds no prompt, no completion and no
+// secret. Missing knowledge is an empty optional, never 0. Thread-safety: plain value; settle() on
+// the slot's own thread.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
+#include <ranges>
+#include <vector>
 
 #include "config/base/clock.hpp"
 #include "config/base/error.hpp"
@@ -39,25 +40,42 @@ struct AttemptRecord {
 /// Retries, fallbacks and hedges stay within this many attempts of one request.
 inline constexpr std::size_t kMaxAttempts = 6;
 
+/// The first one lies inside, because most requests make no other.
 class AttemptList {
 public:
     /// Beyond kMaxAttempts the newest replaces the last one; total() still counts them all.
-    AttemptRecord& add() noexcept {
-        const std::size_t index = total_ < kMaxAttempts ? total_ : kMaxAttempts - 1;
+    /// References stay valid.
+    AttemptRecord& add() {
         ++total_;
-        items_[index] = AttemptRecord{};
-        return items_[index];
+        if (total_ == 1) {
+            return first_;
+        }
+        if (total_ <= kMaxAttempts) {
+            more_.reserve(kMaxAttempts - 1);
+            return more_.emplace_back();
+        }
+        return more_.back() = AttemptRecord{};
     }
-    std::span<const AttemptRecord> kept() const noexcept {
-        return {items_.data(), total_ < kMaxAttempts ? total_ : kMaxAttempts};
+    /// A random-access view, in order.
+    auto kept() const {
+        const auto at = [this](std::size_t i) -> const AttemptRecord& {
+            return i == 0 ? first_ : more_[i - 1];
+        };
+        return std::views::iota(std::size_t{0}, std::min(total_, kMaxAttempts)) |
+               std::views::transform(at);
     }
     /// The latest attempt, or nullptr before the first.
-    AttemptRecord* last() noexcept { return total_ == 0 ? nullptr : &items_[kept().size() - 1]; }
-    const AttemptRecord* last() const noexcept { return total_ == 0 ? nullptr : &kept().back(); }
+    AttemptRecord* last() noexcept {
+        return total_ == 0 ? nullptr : more_.empty() ? &first_ : &more_.back();
+    }
+    const AttemptRecord* last() const noexcept {
+        return total_ == 0 ? nullptr : more_.empty() ? &first_ : &more_.back();
+    }
     std::size_t total() const noexcept { return total_; }
 
 private:
-    std::array<AttemptRecord, kMaxAttempts> items_;
+    AttemptRecord first_;
+    std::vector<AttemptRecord> more_;
     std::size_t total_ = 0;
 };
 

@@ -195,8 +195,9 @@ void append_earlier_attempts(Members& members, std::string& out, const RequestRe
     }
     members.key("earlier_attempts");
     out += '[';
-    for (const AttemptRecord& attempt : kept.first(kept.size() - 1)) {
-        out += &attempt == kept.data() ? "" : ",";
+    for (std::size_t i = 0; i + 1 < kept.size(); ++i) {
+        const AttemptRecord& attempt = kept[i];
+        out += i == 0 ? "" : ",";
         Members one(out);
         one.optional_text("backend", attempt.backend_name.view());
         one.optional_text("endpoint", attempt.endpoint.view());
