@@ -140,7 +140,6 @@ void append_request(Members& members, const RequestRecord& record) {
     members.optional_text("api", record.api.view());
     members.optional_text("requested_model", record.requested_model.view());
     members.optional_text("model", record.model_name.view());
-    members.optional_text("requested_model", record.requested_model.view());
     members.optional_text("variant", record.variant_name.view());
     if (const AttemptRecord* attempt = record.attempts.last(); attempt != nullptr) {
         members.text("backend", attempt->backend_name.view());

@@ -22,7 +22,9 @@ class Chaos {
 public:
     explicit Chaos(std::uint64_t seed)
         // Every other run tells streams that wait so.
-        : random_(seed), model_(seed % 2 == 0 ? "" : "heartbeat: {after: 20ms, every: 100ms}") {
+        : random_(seed),
+          backend_(backend_of(seed)),
+          model_(seed % 2 == 0 ? "" : "heartbeat: {after: 20ms, every: 100ms}") {
         for (std::size_t i = 0; i < 3; ++i) {
             sims.push_back(std::make_unique<SimProcess>("m1"));
             proxies.push_back(std::make_unique<FaultProxy>(sims[i]->port(), FaultPlan{}, seed + i));
@@ -37,7 +39,7 @@ public:
         return all;
     }
 
-    std::string document() const { return one_pool(urls(), kBackend, model_); }
+    std::string document() const { return one_pool(urls(), backend_, model_); }
 
     /// Mends something more often than not, and breaks something.
     void act(GatewayProcess& gateway) {
@@ -55,7 +57,7 @@ public:
                 if (random_.below(2) == 0) {
                     set.erase(set.begin() + index);
                 }
-                gateway.write_document(one_pool(set, kBackend, model_));
+                gateway.write_document(one_pool(set, backend_, model_));
                 gateway.signal(SIGHUP);
                 break;
             }
@@ -98,10 +100,16 @@ public:
     std::vector<std::unique_ptr<FaultProxy>> proxies;
 
 private:
-    static constexpr std::string_view kBackend =
-        "slots_per_endpoint: 3, idle_timeout: 500ms, outliers: {failures: 5, ejection: 200ms, "
-        "max_ejection: 400ms}, "
-        "timeouts: {connect: 400ms, first_byte: 600ms, first_token: 700ms, idle: 500ms}";
+    /// Every third run asks the endpoints how they are.
+    static std::string backend_of(std::uint64_t seed) {
+        return std::string(
+                   "slots_per_endpoint: 3, idle_timeout: 500ms, "
+                   "outliers: {failures: 5, ejection: 200ms, max_ejection: 400ms}, "
+                   "timeouts: {connect: 400ms, first_byte: 600ms, first_token: 700ms, "
+                   "idle: 500ms}") +
+               (seed % 3 == 0 ? ", health: {interval: 1s, timeout: 300ms, unhealthy_after: 1}"
+                              : "");
+    }
 
     void mend(std::size_t index) {
         sims[index]->signal(SIGCONT);
@@ -139,6 +147,7 @@ private:
     }
 
     Random random_;
+    std::string backend_;
     std::string_view model_;
 };
 

@@ -1,5 +1,8 @@
 // Leaving without breaking anything: readiness, running streams, the deadline, exit codes, and
 // endpoints one by one.
+#include <algorithm>
+#include <map>
+
 #include <gtest/gtest.h>
 
 #include "tests/integration/rig.hpp"
@@ -97,6 +100,86 @@ TEST(Drain, EndsStreamsAtTheDeadlineWithAnErrorEventAndExitCode3) {
     draining.rig.backend.release("finish");
     EXPECT_TRUE(eventually([&] { return draining.rig.backend.gone_count() == 1; }));
     EXPECT_EQ(draining.rig.gateway.access_line("draining-1").value("outcome", ""), "drained");
+}
+
+/// Streams without end for whoever asks with x-endless; begins a stream, or nothing, for others.
+ScriptedBackend::Script never_finishing() {
+    return [](BackendConnection& connection) {
+        const auto seen = connection.read_request();
+        if (!seen) {
+            return;
+        }
+        if (seen->has("x-endless")) {
+            connection.send(stream_head());
+            const auto piece = chunk(event(chat_chunk(std::string(32 * 1024, 'x'))));
+            while (connection.send(piece)) {
+            }
+        } else {
+            connection.send(seen->json().value("stream", false) ? StreamStart().token : "");
+            connection.wait_until_gone();
+        }
+    };
+}
+
+TEST(Drain, EndsRequestsAtTheDeadlineInEveryPhase) {
+    const NeverAccepting silent;
+    const ScriptedBackend backend(never_finishing());
+    const auto model = [](const std::string& name) {
+        return "  - {id: " + name + ", variants: [{name: s, backend: " + name + "}]}\n";
+    };
+    const auto pool = [](const std::string& name, const std::string& url, const char* extra) {
+        return "  " + name + ": {endpoints: {static: [\"" + url + "\"]}, " + extra + "}\n";
+    };
+    GatewayProcess gateway({.document = "models:\n" + model("silent") + model("m1") +
+                                        model("narrow") + "backends:\n" +
+                                        pool("silent", silent.url(), "timeouts: {connect: 60s}") +
+                                        pool("m1", backend.url(), "slots_per_endpoint: 0") +
+                                        pool("narrow", backend.url(), "slots_per_endpoint: 1") +
+                                        "drain: {deadline: 700ms}\n"});
+    std::map<std::string, RawClient> clients;
+    const auto ask = [&](const char* id, const char* name, bool stream, Headers headers = {}) {
+        headers.emplace_back("x-request-id", id);
+        auto& client = clients.try_emplace(id, gateway.port()).first->second;
+        client.limit_receive_buffer(16 * 1024);
+        client.send(post(kChat, chat(name, stream), headers));
+    };
+    ask("connecting", "silent", false);
+    ask("waiting", "m1", false);
+    ask("streaming", "m1", true);
+    ask("stalled", "m1", true, {{"x-endless", "1"}});
+    ask("running", "narrow", false);
+    ASSERT_TRUE(backend.wait_for_requests(4));
+    ask("queued", "narrow", false);
+    const auto long_request =
+        post(kChat, chat("m1", false, std::string(1'000, 'x')), {{"x-request-id", "uploading"}});
+    clients.try_emplace("uploading", gateway.port())
+        .first->second.send(std::string_view(long_request).substr(0, long_request.size() - 100));
+    ASSERT_TRUE(eventually([&] {
+        const auto page = gateway.metrics();
+        return page.sum("millrace_queued_requests") == 1 &&
+               page.sum("millrace_in_flight_requests") == 5 &&
+               page.sum("millrace_connections") == 7;
+    }));
+    gateway.signal(SIGTERM);
+    EXPECT_EQ(gateway.wait(), 3);
+    for (const auto* id : {"connecting", "waiting", "running", "queued", "uploading"}) {
+        const auto answer = clients.at(id).read_response();
+        ASSERT_TRUE(answer) << id << " got no answer";
+        EXPECT_EQ(answer->status(), 503) << id;
+        EXPECT_EQ(answer->header("x-millrace-reason"), "draining") << id;
+    }
+    const auto cut = clients.at("streaming").read_response();
+    ASSERT_TRUE(cut);
+    EXPECT_FALSE(cut->complete);
+    EXPECT_TRUE(judge_stream(cut->body).error) << cut->body;
+    EXPECT_FALSE(clients.at("stalled").read_response().value_or(Message{}).complete);
+    for (const auto& [id, client] : clients) {
+        EXPECT_EQ(std::ranges::count_if(
+                      gateway.access_log(),
+                      [&](const auto& line) { return line.value("request_id", "") == id; }),
+                  1)
+            << id << " was not accounted for";
+    }
 }
 
 TEST(Drain, IsFastOnASecondSignal) {

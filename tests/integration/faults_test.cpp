@@ -153,6 +153,21 @@ TEST(BlackHole, IsBoundedByTheFirstByteTimeoutAndHurtsNoOtherModel) {
     EXPECT_TRUE(hole.wait_until_quiet()) << "a connection that never answered was kept";
 }
 
+TEST(BlackHole, OfATlsHandshakeIsBoundedByTheConnectTimeout) {
+    const ScriptedBackend backend([](BackendConnection& connection) {
+        connection.wait_until_gone();  // it takes the hello and says nothing
+    });
+    const auto url = "https" + backend.url().substr(4);
+    const GatewayProcess gateway(
+        {.document = one_model(url, "tls: {verify: false}, timeouts: {connect: 200ms}",
+                               "retry: {attempts: 2}")});
+    const auto answer = call(gateway.port(), post(kChat, chat("m1", true)));
+    EXPECT_EQ(answer.status(), 504) << answer.raw;
+    EXPECT_EQ(answer.error_code(), "upstream_connect_timeout");
+    EXPECT_TRUE(eventually([&] { return backend.gone_count() == 2; }));
+    expect_settled(gateway);
+}
+
 TEST(FrozenBackend, IsATimeoutAndWorksAgainOnceItRuns) {
     const SimProcess sim("m1", {"--inter-token-ms", "10", "--tokens", "100000"});
     const GatewayProcess gateway(

@@ -9,16 +9,19 @@ namespace millrace::test {
 namespace {
 
 TEST(Metrics, ListEverySeriesOfTheTableWithItsType) {
-    // With a route and a rollout, so that their series have somebody to speak of.
+    // With a route, a rollout and a mirror, so that their series have somebody to speak of.
     const ScriptedBackend backend(ScriptedBackend::answering(well_behaved));
     auto document = one_model(backend.url());
     document.insert(document.find("backends:"),
                     "  - {id: m2, variants: [{name: v1, backend: m1-pool}, {name: v2, backend: "
-                    "m1-pool}], rollout: {canary: v2}}\n");
+                    "m1-pool}], rollout: {canary: v2}, mirror: {backend: m1-pool}}\n");
     const GatewayProcess gateway({.document = document + "routes: {manifests: [r.yaml]}\n",
                                   .files = {{"r.yaml", catch_all_route("m1-pool")}}});
     call(gateway.port(), post(kChat, chat("m1", true)));
-    ASSERT_TRUE(gateway.wait_for_access_log(1));
+    call(gateway.port(), post(kChat, chat("m2")));
+    ASSERT_TRUE(gateway.wait_for_access_log(2));
+    ASSERT_TRUE(eventually(
+        [&] { return gateway.metrics().types().contains("millrace_mirrored_requests_total"); }));
     const auto page = gateway.metrics();
     for (const auto& series : metrics::kSeries) {
         const auto type = page.types().find(std::string(series.name));

@@ -229,6 +229,38 @@ TEST(ResetOfAllConnections, WhileRequestsRunAndWaitAnswersEachOnce) {
     EXPECT_TRUE(proxy.wait_until_quiet());
 }
 
+TEST(ResetOfAllClients, WhileRequestsRunAndWaitEmptiesTheLineAndFreesTheBackend) {
+    constexpr std::size_t kSlots = 20;
+    constexpr std::size_t kRequests = 200;
+    const ScriptedBackend backend([](BackendConnection& connection) {
+        if (const auto seen = connection.read_request()) {
+            connection.send(seen->json().value("stream", false) ? StreamStart().token : "");
+            connection.wait_until_gone();
+        }
+    });
+    const GatewayProcess gateway({.document = one_model(backend.url(), "slots_per_endpoint: 20")});
+    FaultProxy proxy(gateway.port());
+    for (unsigned round = 1; round <= 2; ++round) {
+        std::vector<RawClient> clients;
+        for (std::size_t i = 0; i < kRequests; ++i) {
+            clients.emplace_back(proxy.port())
+                .send(last_request("c-" + std::to_string(i), chat("m1", i % 2 == 0)));
+        }
+        ASSERT_TRUE(eventually([&] {
+            const auto page = gateway.metrics();
+            return page.sum("millrace_queued_requests") == kRequests - kSlots &&
+                   page.sum("millrace_in_flight_requests") == kSlots;
+        }));
+        proxy.reset_all();
+        expect_settled(gateway);
+        EXPECT_TRUE(eventually([&] { return backend.open_connections() == 0; }))
+            << "the backend still works for clients that are gone";
+        EXPECT_EQ(gateway.metrics().sum("millrace_requests_total", {{"outcome", "client_closed"}}),
+                  round * kRequests);
+    }
+    EXPECT_LT(backend.request_count(), kRequests) << "the line was emptied into the backend";
+}
+
 TEST(ConnectionClose, AfterAFewAnswersOfABurstIsNotARetry) {
     std::atomic<int> answered{0};
     const Rig rig([&](BackendConnection& connection) {

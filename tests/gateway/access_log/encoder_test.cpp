@@ -167,6 +167,7 @@ TEST(AccessLogTime, IsWrittenAsRfc3339) {
 
 TEST(AccessLogEncoder, KeepsTheModelThatWasAskedForWhenItChoseAnother) {
     auto record = full_record();
+    record.requested_model = "";
     AccessLogEncoder encoder;
     EXPECT_FALSE(
         nlohmann::json::parse(encoder.encode(record, at_ms(0))).contains("requested_model"));
