@@ -177,6 +177,114 @@ private:
     Instant due_ = Instant::max();
 };
 
+/// A request's place in its pool's line, from entering it to leaving it.
+class Place {
+public:
+    Place(RequestScope& scope, const Request& request, Resolved& resolved,
+          const routing::Selection& selection)
+        : scope_(scope),
+          request_(request),
+          resolved_(resolved),
+          target_(*resolved.decision.target),
+          pool_(*target_.pool),
+          backend_(scope.snapshot().backend_of(target_)),
+          began_(scope.services.loop.now()),
+          deadline_(began_ + limit()),
+          lookout_(scope, request, resolved, began_) {
+        auto order = order_of(scope, request, resolved, backend_);
+        order.deadline = deadline_;
+        wait_ = std::make_shared<Wait>(scope.services.loop, order, selection);
+    }
+
+    /// Error: queue_full.
+    Result<void> enter() {
+        pool_.waits().waiting(is_ready(), began_);
+        entered_ = pool_.gate().enter(wait_);
+        if (entered_ == Gate::Entered::full) {
+            scope_.retry_after = until_served(pool_.gate().size());
+            return std::unexpected(refusals().full());
+        }
+        return {};
+    }
+
+    /// Until the gate has decided, the request is aborted or late, or has a slot elsewhere.
+    Task<void> stand() {
+        auto& loop = scope_.services.loop;
+        Timer timer(Wakeup::notify, &wait_->wakeup);
+        const AbortSignal::Listener listener(scope_.exchange.abort, Wakeup::notify, &wait_->wakeup);
+        Heartbeat heartbeat(scope_, request_, resolved_);
+        while (entered_ == Gate::Entered::waiting && !wait_->is_resolved() &&
+               !scope_.exchange.abort && !is_late() && !looks_elsewhere()) {
+            if (loop.recent() >= heartbeat.due()) {
+                const auto ahead = pool_.gate().position(*wait_);
+                co_await heartbeat.beat(state_of(endpoints()), ahead, until_served(ahead));
+                continue;  // whatever happened meanwhile is looked at first
+            }
+            loop.arm(timer, std::min({deadline_, heartbeat.due(), lookout_.due()}));
+            co_await wait_->wakeup.next();
+        }
+    }
+
+    /// Errors: those of a wait in vain.
+    Result<routing::Selected> leave() {
+        auto left = pool_.gate().leave(*wait_);
+        const Instant ended = scope_.services.loop.now();
+        auto& waited = scope_.record.queue_wait;
+        waited = waited.value_or(Duration(0)) + (ended - began_);
+        if (scope_.exchange.abort) {
+            return std::unexpected(to_error(scope_.exchange.abort.reason()));
+        }
+        if (left.state == Ticket::State::granted) {
+            pool_.waits().served(ended);
+            return std::move(left.selected);
+        }
+        if (lookout_.taken) {
+            resolved_.fallbacks = lookout_.plan;
+            resolved_.decision = lookout_.taken->decision;
+            scope_.fall_back(resolved_.decision, metrics::FallbackReason::overflow);
+            return std::move(lookout_.taken->selected);
+        }
+        scope_.retry_after = until_served(pool_.gate().size());
+        return std::unexpected(refusals().after(left.state));
+    }
+
+private:
+    const routing::EndpointSet& endpoints() const { return scope_.services.endpoints.of(pool_); }
+    bool is_ready() const { return endpoints().ready(); }
+    Duration limit() const {
+        const auto& queue = backend_.settings->queue;
+        return is_ready() ? queue.timeout : std::max(queue.timeout, queue.hold);
+    }
+    Duration until_served(std::size_t ahead) const {
+        return pool_.waits().until_served(ahead, is_ready(), scope_.services.loop.recent());
+    }
+    bool is_late() {
+        if (scope_.services.loop.now() < deadline_) {
+            return false;
+        }
+        // What began as a short wait becomes a hold when the endpoints went away meanwhile.
+        deadline_ = began_ + limit();
+        return scope_.services.loop.recent() >= deadline_;
+    }
+    bool looks_elsewhere() {
+        return scope_.services.loop.recent() >= lookout_.due() &&
+               lookout_.look(until_served(pool_.gate().position(*wait_)));
+    }
+    Refusals refusals() const { return {target_, backend_.settings->queue, endpoints()}; }
+
+    RequestScope& scope_;
+    const Request& request_;
+    Resolved& resolved_;
+    const routing::Target& target_;  // resolved_ may say another at the end
+    const routing::Pool& pool_;
+    const BackendRuntime& backend_;
+    const Instant began_;
+    Instant deadline_;
+    Lookout lookout_;
+    std::shared_ptr<Wait> wait_;
+    Gate::Entered entered_ = Gate::Entered::full;
+};
+
 }  // namespace
 
 std::uint32_t lowered_priority(std::uint32_t priority, HeaderFields fields) {
@@ -188,77 +296,17 @@ std::uint32_t lowered_priority(std::uint32_t priority, HeaderFields fields) {
 Task<Result<routing::Selected>> wait_for_endpoint(RequestScope& scope, const Request& request,
                                                   Resolved& resolved,
                                                   const routing::Selection& selection) {
-    auto& services = scope.services;
-    const auto& target = *resolved.decision.target;
-    const auto& pool = *target.pool;
-    const auto& backend = scope.snapshot().backend_of(target);
-    const auto& queue = backend.settings->queue;
-    const auto refusals = [&] { return Refusals(target, queue, services.endpoints.of(pool)); };
-
-    if (resolved.decision.rule->unready == config::Unready::unavailable &&
-        !services.endpoints.of(pool).ready()) {
-        co_return std::unexpected(routing::not_ready(resolved.decision));
+    const auto& decision = resolved.decision;
+    if (decision.rule->unready == config::Unready::unavailable &&
+        !scope.services.endpoints.of(*decision.target->pool).ready()) {
+        co_return std::unexpected(routing::not_ready(decision));
     }
-    const Instant began = services.loop.now();
-    const auto is_ready = [&] { return services.endpoints.of(pool).ready(); };
-    const auto limit = [&] {
-        return is_ready() ? queue.timeout : std::max(queue.timeout, queue.hold);
-    };
-    auto order = order_of(scope, request, resolved, backend);
-    order.deadline = began + limit();
-    pool.waits().waiting(is_ready(), began);
-    const auto wait = std::make_shared<Wait>(services.loop, order, selection);
-    Timer timer(Wakeup::notify, &wait->wakeup);
-    const AbortSignal::Listener listener(scope.exchange.abort, Wakeup::notify, &wait->wakeup);
-    const auto estimate = [&](std::size_t ahead) {
-        return pool.waits().until_served(ahead, is_ready(), services.loop.recent());
-    };
-    const auto entered = pool.gate().enter(wait);
-    if (entered == Gate::Entered::full) {
-        scope.retry_after = estimate(pool.gate().size());
-        co_return std::unexpected(refusals().full());
+    Place place(scope, request, resolved, selection);
+    if (auto entered = place.enter(); !entered) {
+        co_return std::unexpected(std::move(entered.error()));
     }
-    Heartbeat heartbeat(scope, request, resolved);
-    Lookout lookout(scope, request, resolved, began);
-    Instant deadline = order.deadline;
-    while (entered == Gate::Entered::waiting && !wait->is_resolved() && !scope.exchange.abort) {
-        if (services.loop.now() >= deadline) {
-            // What began as a short wait becomes a hold when the endpoints went away meanwhile.
-            deadline = began + limit();
-            if (services.loop.recent() >= deadline) {
-                break;
-            }
-        }
-        if (services.loop.recent() >= lookout.due() &&
-            lookout.look(estimate(pool.gate().position(*wait)))) {
-            break;
-        }
-        if (services.loop.recent() >= heartbeat.due()) {
-            const auto ahead = pool.gate().position(*wait);
-            co_await heartbeat.beat(state_of(services.endpoints.of(pool)), ahead, estimate(ahead));
-            continue;  // whatever happened meanwhile is looked at first
-        }
-        services.loop.arm(timer, std::min({deadline, heartbeat.due(), lookout.due()}));
-        co_await wait->wakeup.next();
-    }
-    auto left = pool.gate().leave(*wait);
-    const Instant ended = services.loop.now();
-    scope.record.queue_wait = scope.record.queue_wait.value_or(Duration(0)) + (ended - began);
-    if (scope.exchange.abort) {
-        co_return std::unexpected(to_error(scope.exchange.abort.reason()));
-    }
-    if (left.state == Ticket::State::granted) {
-        pool.waits().served(ended);
-        co_return std::move(left.selected);
-    }
-    if (lookout.taken) {
-        resolved.fallbacks = lookout.plan;
-        resolved.decision = lookout.taken->decision;
-        scope.fall_back(resolved.decision, metrics::FallbackReason::overflow);
-        co_return std::move(lookout.taken->selected);
-    }
-    scope.retry_after = estimate(pool.gate().size());
-    co_return std::unexpected(refusals().after(left.state));
+    co_await place.stand();
+    co_return place.leave();
 }
 
 }  // namespace millrace::gateway
