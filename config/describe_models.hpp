@@ -111,7 +111,7 @@ void describe(Visitor& visitor, Picker& x) {
                   x.by);
     visitor.field({.key = "guard_percent",
                    .doc = "The most that affinity may load an endpoint with, relative to its fair "
-                          "share of the requests in flight.",
+                          "share of the requests in flight; four are always allowed.",
                    .min = 100,
                    .max = 100'000},
                   x.guard_percent);

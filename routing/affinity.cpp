@@ -5,6 +5,13 @@
 #include <limits>
 
 namespace millrace::routing {
+namespace {
+
+/// So many requests are no hot spot on any server, and an idle pool's fair share is less than one
+/// conversation's parallel calls.
+constexpr double kHarmless = 4;
+
+}  // namespace
 
 LoadGuard::LoadGuard(std::span<const Candidate> candidates, double factor) {
     double load = 1;
@@ -26,7 +33,8 @@ LoadGuard::LoadGuard(std::span<const Candidate> candidates, double factor) {
 double LoadGuard::bound(const Candidate& candidate) const {
     // The subtraction keeps a product that is an integer on paper from being rounded up to the
     // next one.
-    return std::ceil(load_per_share_ * admission_share(candidate) - 1e-9);
+    return std::max(std::ceil(load_per_share_ * admission_share(candidate) - 1e-9),
+                    kHarmless * admission_share(candidate));
 }
 
 double session_affinity(std::uint64_t session_key, std::uint64_t identity) {

@@ -2,9 +2,10 @@
 // may have before it loses what belongs to it.
 //
 // The guard is consistent hashing with bounded loads (Mirrokni, Thorup & Zadimoghaddam 2018): with
-// the new request counted in, an endpoint may hold ceil(factor * load / n). Loads are live leases,
-// so the bound holds for as long as streams run. With slow start an endpoint's part of the load is
-// its share of all shares instead of 1/n. Thread-safety: pure values.
+// the new request counted in, an endpoint may hold ceil(factor * load / n), and four in any case,
+// which are no hot spot. Loads are live leases, so the bound holds for as long as streams run. With
+// slow start an endpoint's part of the load is its share of all shares instead of 1/n.
+// Thread-safety: pure values.
 #pragma once
 
 #include <cstdint>

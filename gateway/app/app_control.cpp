@@ -14,6 +14,7 @@
 #include "gateway/commands/explain.hpp"
 #include "metrics/demand.hpp"
 #include "metrics/process.hpp"
+#include "routing/gate.hpp"
 
 namespace millrace::gateway {
 namespace {
@@ -106,22 +107,42 @@ Result<void> App::drain_endpoint(const std::string& backend, const std::string& 
     return {};
 }
 
+namespace {
+
+std::string number_or_null(const std::optional<double>& value) {
+    return value ? std::to_string(*value) : "null";
+}
+
+/// One endpoint as the admin listener shows it: what we count exactly, then the engine's advice.
+std::string endpoint_json(const routing::Pool& pool, const routing::EndpointState& endpoint) {
+    const auto slots = endpoint.limit();
+    const auto advice = endpoint.load.advice();
+    return R"({"backend": ")" + pool.name() + R"(", "endpoint": ")" + endpoint.url +
+           R"(", "in_flight": )" + std::to_string(endpoint.in_flight.load()) + R"(, "slots": )" +
+           (slots == routing::kUnlimitedSlots ? "null" : std::to_string(slots)) +
+           R"(, "queued_prompt_tokens": )" +
+           std::to_string(endpoint.load.queued_prompt_tokens.load()) + R"(, "ready": )" +
+           (endpoint.ready() ? "true" : "false") + R"(, "draining": )" +
+           (endpoint.draining.load() ? "true" : "false") + R"(, "engine": {"waiting": )" +
+           number_or_null(advice.waiting) + R"(, "running": )" + number_or_null(advice.running) +
+           R"(, "kv_usage": )" + number_or_null(advice.kv_usage) + "}}";
+}
+
+}  // namespace
+
 std::string App::status_json() const {
-    std::string out = R"({"state": ")";
-    out += lifecycle_.is_ready() ? "serving" : "draining";
-    out += R"(", "queued": 0, "in_flight": )" + std::to_string(live_requests()) +
-           R"(, "connections": )" + std::to_string(connections()) + R"(, "backends": [)";
-    bool first = true;
+    std::size_t queued = 0;
+    std::string backends;
     for (const auto& pool : routing_.pools.all()) {
+        queued += pool->gate().size();
         for (const auto& endpoint : pool->snapshot()->endpoints) {
-            out += first ? "" : ", ";
-            first = false;
-            out += R"({"backend": ")" + pool->name() + R"(", "endpoint": ")" + endpoint->url +
-                   R"(", "in_flight": )" + std::to_string(endpoint->in_flight.load()) +
-                   R"(, "draining": )" + (endpoint->draining.load() ? "true" : "false") + "}";
+            backends += (backends.empty() ? "" : ", ") + endpoint_json(*pool, *endpoint);
         }
     }
-    return out + "]}";
+    return R"({"state": ")" + std::string(lifecycle_.is_ready() ? "serving" : "draining") +
+           R"(", "queued": )" + std::to_string(queued) + R"(, "in_flight": )" +
+           std::to_string(live_requests()) + R"(, "connections": )" +
+           std::to_string(connections()) + R"(, "backends": [)" + backends + "]}";
 }
 
 Result<std::string> App::explain(const std::string& request) {

@@ -104,6 +104,21 @@ TEST(Picker, WorksWithoutAnswersFromTheEnginesMetrics) {
     }
 }
 
+TEST(Picker, ShowsWhatItKnowsOfEachEndpoint) {
+    const Engines engines("{by: [load]}", "metrics: {interval: 1s}, slots_per_endpoint: 7");
+    const auto status = [&] { return engines.gateway.admin("GET", "/status").json(); };
+    ASSERT_TRUE(eventually([&] { return status()["backends"][2]["engine"]["waiting"] == 0.0; }));
+    const auto shown = status();
+    EXPECT_EQ(shown["queued"], 0);
+    ASSERT_EQ(shown["backends"].size(), 3U);
+    for (const auto& endpoint : shown["backends"]) {
+        EXPECT_EQ(endpoint["slots"], 7);
+        EXPECT_EQ(endpoint["ready"], true);
+        EXPECT_EQ(endpoint["in_flight"], 0);
+        EXPECT_EQ(endpoint["queued_prompt_tokens"], 0);
+    }
+}
+
 TEST(Picker, ExplainsItsChoiceWithTheLiveState) {
     const Engines engines("{by: [prefix, load]}");
     const std::string prompt(6'000, 'x');

@@ -33,6 +33,13 @@ TEST(LoadGuard, CountsTheNewRequestIn) {
     EXPECT_FALSE(guard.admits(candidates[1]));
 }
 
+TEST(LoadGuard, LeavesAHandfulOfRequestsWhereTheyBelong) {
+    Candidates candidates{{.in_flight = 3}, {}, {}, {}};
+    EXPECT_TRUE(LoadGuard(candidates, 1.25).admits(candidates[0]));
+    candidates[0].in_flight = 4;
+    EXPECT_FALSE(LoadGuard(candidates, 1.25).admits(candidates[0]));
+}
+
 TEST(LoadGuard, DoesNotRoundAnExactBoundUp) {
     for (const double factor : {1.0, 1.1, 1.2, 1.25, 1.3, 1.7}) {
         for (std::uint32_t n = 1; n <= 20; ++n) {
@@ -131,7 +138,8 @@ private:
         running_.push_back(choice->index);
         const auto share =
             static_cast<double>(running_.size()) / static_cast<double>(candidates_.size());
-        EXPECT_LE(++candidates_[choice->index].in_flight, std::ceil(factor_ * share - 1e-9));
+        EXPECT_LE(++candidates_[choice->index].in_flight,
+                  std::max(4.0, std::ceil(factor_ * share - 1e-9)));
     }
 
     Random random_;

@@ -210,7 +210,7 @@ TEST(Choose, SessionsStayAndOverflowToTheirNextOne) {
     Candidates candidates{{.identity = 11}, {.identity = 22}, {.identity = 33}, {.identity = 44}};
     const PickRequest request{.session_key = key_of(candidates, 2)};
     EXPECT_EQ(sure(candidates, request, kSession), (Choice{2, Reason::session_affinity}));
-    candidates[2].in_flight = 1;  // ceil(1.25 * 2 / 4) = 1
+    candidates[2].in_flight = 4;  // max(4, ceil(1.25 * 5 / 4)) = 4
     const auto overflow = sure(candidates, request, kSession);
     EXPECT_NE(overflow->index, 2U);
     EXPECT_EQ(overflow->reason, Reason::guard_overflow);
