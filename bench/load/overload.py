@@ -4,13 +4,14 @@
     bench/load/overload.py
     bench/load/overload.py --quick
 
-Four engines with a fixed number of slots and a fixed service time. First their capacity, as what they complete under
+Four engines with a fixed number of slots; answers of 5 to 35 tokens. First their capacity, as what they complete under
 more load than they can take without a deadline. Then twice that, in three bands, with `queue.timeout` as the deadline.
 Then two tenants at a quarter of the capacity each, alone and beside a third that offers twice the capacity.
 Writes bench/results/DATE-overload.json and .md.
 """
 import json
 import os
+import random
 import subprocess
 
 import arrivals
@@ -18,6 +19,7 @@ import checks
 from checks import Checks
 
 ENGINES, SLOTS, TOKENS, TOKEN_MS = 4, 8, 20, 10
+SHORTEST, LONGEST = 5, 35  # answers of one length would all end at once, and a line would move in jerks
 NOMINAL = ENGINES * SLOTS / (TOKENS * TOKEN_MS / 1000)  # requests per second
 DEADLINE = 2
 BANDS = {"top": (300, 0.2), "middle": (200, 0.6), "batch": (100, 1.2)}  # priority, share of the capacity offered
@@ -59,8 +61,11 @@ def offer(rig, seconds, streams, timeout=DEADLINE, keys=""):
     gateway, processes = start(rig, timeout, keys)
     requests = []
     for number, (label, rate, model, headers) in enumerate(streams):
-        requests += [arrivals.Request(at, arrivals.chat("Hello", TOKENS, model), headers, label)
-                     for at in arrivals.poisson(rate, seconds, 7 + number)]
+        rng = random.Random(number)
+        for at in arrivals.poisson(rate, seconds, 7 + number):
+            tokens = rng.randint(SHORTEST, LONGEST)
+            requests.append(arrivals.Request(at, arrivals.chat("Hello", tokens, model),
+                                             {**headers, "x-sim-tokens": tokens}, label))
     requests.sort(key=lambda request: request.at)
     outcomes = arrivals.run(gateway.port, requests)
     for process in processes:
