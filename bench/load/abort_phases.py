@@ -4,8 +4,8 @@
     bench/load/abort_phases.py
     bench/load/abort_phases.py --quick
 
-Waiting in line: until the request has left it, by the access log. Before the response head, after it but before the
-first token, and in the middle of a stream: until the backend has seen its connection close, by its own log (one
+Waiting in line: until the request has left it, by the access log. Before the response head, between it and the first
+token, and in the middle of a stream: until the backend has seen its connection close, by its own log (one
 monotonic clock). Each abort closes the client's socket after a random delay. Exit code 0 when p99 is at most 100 ms in
 every phase and all gauges are 0 afterwards. Writes bench/results/DATE-abort-phases.json and .md.
 """
@@ -21,13 +21,14 @@ import arrivals
 import checks
 from checks import Checks
 
-PHASES = {"in line": {}, "before the head": {"x-sim-fault": "stall@start"},
-          "before the first token": {"x-sim-fault": "stall@head"},
+PHASES = {"in line": {}, "before the head": {"x-sim-ttft-ms": 60_000},  # of an answer that is no stream
+          "before the first token": {"x-sim-ttft-ms": 60_000},
           "in the stream": {"x-sim-tokens": 100_000, "x-sim-inter-token-ms": 20}}
 
 
-def send(port, model, headers, name):
+def send(port, model, headers, name, stream=True):
     body = arrivals.chat("Hello", 100_000, model)
+    body = body if stream else body.replace(b'"stream":true', b'"stream":false')
     fields = "".join(f"{key}: {value}\r\n" for key, value in headers.items())
     connection = socket.create_connection(("127.0.0.1", port), 10)
     connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\nx-request-id: {name}\r\n"
@@ -38,7 +39,7 @@ def send(port, model, headers, name):
 def abort_some(port, phase, model, names, closed, seed):
     rng = random.Random(seed)
     for name in names:
-        connection = send(port, model, PHASES[phase], name)
+        connection = send(port, model, PHASES[phase], name, stream=phase != "before the head")
         time.sleep(0.03 + 0.05 * rng.random())
         closed[name] = time.monotonic()
         connection.close()
@@ -92,7 +93,7 @@ def measure(rig, args):
         if phase == "in line":
             rows, ended = read(access, closed.keys(), lambda row: row["request_id"]), left_at
         else:
-            rows, ended = read(log, closed.keys(), lambda row: row["id"].partition("-")[2]), lambda row: row["ended"]
+            rows, ended = read(log, closed.keys(), lambda row: row["id"]), lambda row: row["ended"]
         taken = [ended(rows[name]) - at for name, at in closed.items() if name in rows]
         found[phase] = {"aborts": len(closed), "seen": len(taken), **arrivals.milliseconds(taken),
                         "max": round(max(taken) * 1000, 1)}
