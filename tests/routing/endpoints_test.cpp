@@ -167,7 +167,8 @@ TEST(Pool, CountsSurviveFlappingEndpoints) {
     }
     for (int round = 0; round < 3000 || taken.load() < 20'000; ++round) {
         pool->update(round % 2 == 0 ? std::vector{at(2), at(3)} : std::vector{at(1), at(2)});
-        EXPECT_LE(pool->counts().in_flight, 3U * 9U);
+        // The sum is not of one moment, but a count below zero would show as a huge one.
+        EXPECT_LT(pool->counts().in_flight, 1U << 20U);
         if (round % 7 == 0) {
             pool->set_draining("http://10.0.0.2:8000", round % 2 == 0);
         }
