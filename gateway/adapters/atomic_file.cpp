@@ -9,21 +9,10 @@
 #include <filesystem>
 #include <system_error>
 
+#include "gateway/adapters/descriptor.hpp"
+
 namespace millrace::gateway {
 namespace {
-
-/// Closes the descriptor on every way out.
-struct Descriptor {
-    int value;
-    explicit Descriptor(int fd) : value(fd) {}
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    ~Descriptor() {
-        if (value >= 0) {
-            ::close(value);
-        }
-    }
-};
 
 bool write_all(int file, std::string_view text) {
     while (!text.empty()) {

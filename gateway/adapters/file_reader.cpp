@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "gateway/adapters/descriptor.hpp"
+
 namespace millrace::gateway {
 namespace {
 
@@ -14,19 +16,6 @@ std::unexpected<Error> cannot_read(const std::string& path, const std::string& r
     return failure(Errc::internal, Origin::internal,
                    "The file " + path + " cannot be read: " + reason + ".");
 }
-
-/// Closes the descriptor on every way out.
-struct Descriptor {
-    int value;
-    explicit Descriptor(int fd) : value(fd) {}
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    ~Descriptor() {
-        if (value >= 0) {
-            ::close(value);
-        }
-    }
-};
 
 }  // namespace
 

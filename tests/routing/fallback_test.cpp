@@ -5,22 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "tests/routing/repeat_facts.hpp"
 #include "tests/routing/support.hpp"
 
 namespace millrace::routing {
 namespace {
 
-RepeatFacts inference() {
-    RepeatFacts facts;
-    facts.method = "POST";
-    return facts;
-}
-
-RepeatFacts storing() {
-    auto facts = inference();
-    facts.store = true;
-    return facts;
-}
+using testing::inference;
+using testing::storing;
 
 PoolFailure failed(Errc error) {
     PoolFailure failure;

@@ -4,23 +4,16 @@
 
 #include <vector>
 
+#include "tests/routing/repeat_facts.hpp"
+
 namespace millrace::routing {
 namespace {
 
 using Verdict = RetryPolicy::Verdict;
 using namespace std::chrono_literals;
 
-RepeatFacts inference() {
-    RepeatFacts facts;
-    facts.method = "POST";
-    return facts;
-}
-
-RepeatFacts storing() {
-    auto facts = inference();
-    facts.store = true;
-    return facts;
-}
+using testing::inference;
+using testing::storing;
 
 AttemptResult failed(Errc error, bool other_ready = true) {
     AttemptResult result;
