@@ -7,6 +7,7 @@
 // T holds. Thread-safety: constants and pure functions.
 #pragma once
 
+#include "config/describe_backends.hpp"
 #include "config/describe_models.hpp"
 #include "config/describe_rollouts.hpp"
 #include "config/describe_server.hpp"

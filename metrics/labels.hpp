@@ -55,6 +55,7 @@ enum class RetryReason : std::uint8_t {
     before_first_byte,  ///< the backend failed before anything was relayed
     error_status,       ///< the backend answered 429, 502, 503 or 504
     usage_option,       ///< the backend refused an injected usage option; sent again without it
+    continuation,       ///< the backend failed in the middle of a stream that another went on with
     kCount
 };
 
@@ -103,7 +104,8 @@ inline constexpr std::array<std::string_view, kCountOf<AttemptOutcome>> kAttempt
     "error_status", "error_event",    "truncated",       "timeout", "client_closed",
     "drained",      "internal",       "superseded"};
 inline constexpr std::array<std::string_view, kCountOf<RetryReason>> kRetryReasonNames{
-    "connect_failed", "stale_connection", "before_first_byte", "error_status", "usage_option"};
+    "connect_failed", "stale_connection", "before_first_byte",
+    "error_status",   "usage_option",     "continuation"};
 inline constexpr std::array<std::string_view, kCountOf<FallbackReason>> kFallbackReasonNames{
     "connect_failed", "failed", "timeout", "error_status", "queue", "unready", "overflow"};
 inline constexpr std::array<std::string_view, kCountOf<HedgeOutcome>> kHedgeOutcomeNames{"won",

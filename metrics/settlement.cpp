@@ -25,6 +25,9 @@ void settle_attempt(BackendCells& backend, const AttemptRecord& attempt) noexcep
     }
     if (!attempt.billed) {
         add_tokens(backend.unbilled, attempt.tokens);
+    } else if (attempt.continues) {
+        add_tokens(backend.unbilled,
+                   {.prompt = attempt.tokens.prompt, .cached = attempt.tokens.cached});
     }
 }
 

@@ -32,8 +32,10 @@ struct AttemptRecord {
     std::optional<RetryReason> retried;        ///< set when another attempt followed
     const char* chosen_by = "";                ///< static text; why that endpoint
     std::uint16_t status = 0;                  ///< 0 when no response head came
-    bool billed = false;  ///< true for the attempt whose tokens are RequestRecord::tokens
-    TokenUsage tokens;    ///< recorded even when not billed
+    bool billed = false;                       ///< its tokens are in RequestRecord::tokens
+    bool continues = false;  ///< the stream of the one before: its prompt is not billed again
+    TokenUsage tokens;       ///< recorded even when not billed
+    double dollars = 0;      ///< for the endpoint's time; 0 = its price is not known
     std::uint64_t upstream_bytes_read = 0;
 };
 

@@ -1,0 +1,11 @@
+// Units of sizes in the defaults. Part of config/model.hpp. Units: bytes.
+#pragma once
+
+#include <cstdint>
+
+namespace millrace::config {
+
+constexpr std::uint64_t kKiB = 1024;
+constexpr std::uint64_t kMiB = 1024 * kKiB;
+
+}  // namespace millrace::config
