@@ -26,8 +26,10 @@ void settle_attempt(BackendCells& backend, const AttemptRecord& attempt) noexcep
     if (!attempt.billed) {
         add_tokens(backend.unbilled, attempt.tokens);
     } else if (attempt.continues) {
-        add_tokens(backend.unbilled,
-                   {.prompt = attempt.tokens.prompt, .cached = attempt.tokens.cached});
+        TokenUsage unbilled = attempt.tokens;
+        unbilled.completion.reset();
+        unbilled.reasoning.reset();
+        add_tokens(backend.unbilled, unbilled);
     }
 }
 
