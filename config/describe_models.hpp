@@ -46,6 +46,16 @@ void describe(Visitor& visitor, Retry& x) {
                           "in any case.",
                    .max = 100},
                   x.budget_percent);
+    visitor.field({.key = "continue_streams",
+                   .doc = "A chat stream whose backend fails in mid-stream goes on at another "
+                          "endpoint of its pool, which is given what was said so far as a final "
+                          "message to continue (`continue_final_message`, as vLLM and SGLang "
+                          "understand it; others would begin anew). Only answers of plain text, "
+                          "with tokens counted in every event (`usage.continuous`), to requests "
+                          "of up to 1 MiB without forced tools or output grammars; anything else "
+                          "breaks off as without this. Request and text, up to 256 KiB, stay in "
+                          "memory, in `limits.buffered_bytes`, until the stream ends."},
+                  x.continue_streams);
 }
 
 template <class Visitor>

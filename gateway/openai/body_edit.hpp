@@ -19,7 +19,7 @@ namespace millrace::openai {
 
 class BodyEdit {
 public:
-    static constexpr std::size_t kMaxEdits = 6;
+    static constexpr std::size_t kMaxEdits = 8;
 
     /// Replaces a span of the body. Edits must not overlap; those at one offset keep the order of
     /// the calls.

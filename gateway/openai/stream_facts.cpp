@@ -29,7 +29,17 @@ bool is_content_key(std::string_view key) {
     }
 }
 
-bool has_content(JsonCursor& cursor) {
+/// A filled member of a delta, kept for a stream that may have to go on elsewhere.
+void keep_said(std::string_view key, std::string_view value, SaidText& said) {
+    if (key == "content" && is_json_string(value) &&
+        said.content.size() + value.size() <= SaidText::kMost) {
+        said.content += inner_text(value);
+    } else {
+        said.is_all = false;
+    }
+}
+
+bool has_content(JsonCursor& cursor, SaidText* said) {
     if (!cursor.begin_object()) {
         cursor.skip_value();
         return false;
@@ -38,7 +48,12 @@ bool has_content(JsonCursor& cursor) {
     std::string_view key;
     while (cursor.next_member(key)) {
         const std::string_view value = cursor.skip_value();
-        found = found || (is_content_key(key) && is_filled(value));
+        if (is_content_key(key) && is_filled(value)) {
+            found = true;
+            if (said != nullptr) {
+                keep_said(key, value, *said);
+            }
+        }
     }
     return found;
 }
@@ -96,7 +111,7 @@ void read_choice(JsonCursor& cursor, EventChoices& event, StreamFacts& facts) {
     std::string_view key;
     while (cursor.next_member(key)) {
         if (key == "delta") {
-            content = has_content(cursor) || content;
+            content = has_content(cursor, facts.said) || content;
             continue;
         }
         const std::string_view value = cursor.skip_value();
@@ -115,6 +130,9 @@ void read_choice(JsonCursor& cursor, EventChoices& event, StreamFacts& facts) {
     if (ChoiceTokens* choice = choice_of(index, facts)) {
         choice->deltas += content ? 1 : 0;
         choice->finished = choice->finished || finished;
+    }
+    if (facts.said != nullptr && index != 0) {
+        facts.said->is_all = false;
     }
     facts.content_events += content ? 1 : 0;
     facts.saw_content = facts.saw_content || content;

@@ -16,6 +16,14 @@
 
 namespace millrace::openai {
 
+/// What the only choice of a stream has said, for whoever may have to go on from it.
+struct SaidText {
+    static constexpr std::size_t kMost = std::size_t{256} * 1024;
+
+    std::string content;  ///< the inside of a JSON string
+    bool is_all = true;   ///< false: it was more than kMost, or something besides that text
+};
+
 /// Everything observed of a stream so far.
 struct StreamFacts {
     bool saw_content = false;   ///< a first content token was seen
@@ -30,6 +38,7 @@ struct StreamFacts {
     std::string response_id;                     ///< at most 256 bytes
     std::string finish_reason;                   ///< the last one seen, at most 32 bytes
     std::vector<metrics::ChoiceTokens> choices;  ///< by order of appearance, at most 1024
+    SaidText* said = nullptr;                    ///< where the text is kept; null = it is not
 };
 
 /// The choices that one event carried; at most this many are told apart, more is no stream we know.

@@ -87,8 +87,16 @@ StreamFilter::~StreamFilter() = default;
 StreamFilter::StreamFilter(StreamFilter&&) noexcept = default;
 StreamFilter& StreamFilter::operator=(StreamFilter&&) noexcept = default;
 
+void StreamFilter::join(Continuation& continuation) {
+    continuation_ = &continuation;
+    facts_.said = &continuation.said();
+}
+
 void StreamFilter::feed(std::string_view piece, std::vector<std::string_view>& out_views) {
     Output out(out_views, piece);
+    if (continuation_ != nullptr) {
+        continuation_->drop_events();
+    }
     if (!held_.empty()) {
         std::string().swap(held_);  // an idle stream holds no buffer
     }
@@ -97,7 +105,7 @@ void StreamFilter::feed(std::string_view piece, std::vector<std::string_view>& o
         at = 1;
         out.put(dropped_last_ ? std::string_view{} : piece.substr(0, 1));
     }
-    while (at < piece.size()) {
+    while (at < piece.size() && !interrupted_) {
         const std::string_view rest = piece.substr(at);
         std::size_t end = scanner_.find_end(rest);
         if (end == SseScanner::kNone) {
@@ -129,6 +137,9 @@ void StreamFilter::feed(std::string_view piece, std::vector<std::string_view>& o
 
 void StreamFilter::finish(bool clean, std::vector<std::string_view>& out_views) {
     Output out(out_views, {});
+    if (interrupted_) {
+        return;
+    }
     if (clean && passing_) {
         end_passing();
     }
@@ -186,8 +197,11 @@ EventShape StreamFilter::read(std::string_view name, std::string_view data) {
 }
 
 void StreamFilter::on_data(std::string_view event, const metrics::SseFields& fields, Output& out) {
-    const EventShape shape =
-        read(fields.event, event.substr(fields.data.offset, fields.data.length));
+    const auto data = event.substr(fields.data.offset, fields.data.length);
+    const EventShape shape = read(fields.event, data);
+    if (is_taken_over(shape, data, out)) {
+        return;
+    }
     const Edit edit = edit_for(shape, show_, null_placeholder_);
     if (edit.drop) {
         dropped_last_ = true;
@@ -202,6 +216,31 @@ void StreamFilter::on_data(std::string_view event, const metrics::SseFields& fie
     out.put(event.substr(fields.data.offset + edit.span.end()));
 }
 
+/// Events of a stream that may go on elsewhere, or goes on here.
+bool StreamFilter::is_taken_over(const EventShape& shape, std::string_view data, Output& out) {
+    constexpr unsigned kBackendsFault = 500;
+    if (continuation_ == nullptr) {
+        return false;
+    }
+    if (shape.is_error && first_ == FirstEvent::normal && facts_.error &&
+        metrics::status_of(*facts_.error) >= kBackendsFault && continuation_->may_go_on(facts_)) {
+        interrupted_ = true;
+        dropped_last_ = true;
+        return true;
+    }
+    if (!continuation_->splices()) {
+        continuation_->begin(data);
+        return false;
+    }
+    if (!shape.is_readable) {
+        return false;
+    }
+    const auto event = continuation_->splice(data, show_);
+    dropped_last_ = event.empty();
+    out.put(event);
+    return true;
+}
+
 /// Data over several lines is JSON with a line feed at each joint. It is read joined; a cut is made
 /// line by line, which leaves the joints, and those are white space.
 void StreamFilter::on_split_data(std::string_view event, const metrics::SseFields& fields,
@@ -214,6 +253,9 @@ void StreamFilter::on_split_data(std::string_view event, const metrics::SseField
     }
     joined.pop_back();
     const EventShape shape = read(fields.event, joined);
+    if (is_taken_over(shape, joined, out)) {
+        return;
+    }
     const Edit edit = edit_for(shape, show_, null_placeholder_);
     if (edit.drop) {
         dropped_last_ = true;

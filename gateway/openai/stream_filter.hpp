@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/openai/continuation.hpp"
 #include "gateway/openai/event_reader.hpp"
 #include "gateway/openai/peek.hpp"
 #include "metrics/tokens/response_usage.hpp"
@@ -36,6 +37,10 @@ public:
     StreamFilter(StreamFilter&&) noexcept;
     StreamFilter& operator=(StreamFilter&&) noexcept;
 
+    /// The stream may be continued, or continues one: what it says is kept there, and in the second
+    /// case spliced by it. Before the first feed(); `continuation` must outlive the filter.
+    void join(Continuation& continuation);
+
     /// Takes the next piece of the decoded body and appends what to forward. The views point into
     /// `piece`, into this object or to static text, and are valid until the next call.
     void feed(std::string_view piece, std::vector<std::string_view>& out);
@@ -52,6 +57,9 @@ public:
     /// Forwarding stopped inside an oversized event, so an error event of ours would be glued to
     /// its bytes.
     bool is_inside_event() const { return passing_; }
+    /// An error of the backend's came in mid-stream and another one may go on: the error and what
+    /// follows it are not forwarded.
+    bool interrupted() const { return interrupted_; }
     /// Input for settle(); it borrows facts().choices.
     metrics::ObservedTokens observed(std::uint32_t choices_per_prompt,
                                      std::uint64_t prompt_estimate) const;
@@ -62,6 +70,7 @@ private:
 
     void on_event(std::string_view event, std::size_t lines, Output& out);
     void on_data(std::string_view event, const metrics::SseFields& fields, Output& out);
+    bool is_taken_over(const EventShape& shape, std::string_view data, Output& out);
     void on_split_data(std::string_view event, const metrics::SseFields& fields, Output& out);
     EventShape read(std::string_view name, std::string_view data);
     void hold(std::string_view rest, Output& out);
@@ -75,6 +84,8 @@ private:
     bool null_placeholder_ = false;  // the backend writes "usage":null where it has none
     bool dropped_last_ = false;  // the last event was dropped: so is an LF that still belongs to it
     bool passing_ = false;       // inside an oversized event
+    bool interrupted_ = false;
+    Continuation* continuation_ = nullptr;  // null for nearly all streams
     metrics::SseScanner scanner_;
     EventReader reader_;
     std::string carry_;  // the incomplete event

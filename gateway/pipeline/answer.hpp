@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "config/base/clock.hpp"
 #include "gateway/openai/body_edit.hpp"
+#include "gateway/openai/continuation.hpp"
 #include "gateway/openai/stream_filter.hpp"
 #include "gateway/pipeline/services.hpp"
 #include "gateway/runtime/abort_signal.hpp"
@@ -27,7 +29,7 @@ struct Answer {
     ScratchPool::Lease scratch;
     routing::Pool* pool = nullptr;  ///< of the endpoint
     routing::EndpointLease endpoint;
-    bool fresh_connection = false;                            ///< a kept one is not trusted
+    bool fresh_connection = false;    ///< a kept one is not trusted
     bool picked_by_load = false;      ///< what it teaches about its endpoint's speed is used
     std::uint32_t prompt_tokens = 0;  ///< estimate
     std::uint32_t work = 0;  ///< prompt tokens before the first token, those ahead included
@@ -39,7 +41,8 @@ struct Answer {
     std::optional<Attempt> attempt;
     routing::RetryBudget::Lease retry;  ///< held by every attempt but the first
     metrics::Dialect dialect = metrics::Dialect::chat;
-    std::optional<openai::StreamFilter> filter;   ///< set for event streams of the API
+    std::optional<openai::StreamFilter> filter;          ///< set for event streams of the API
+    std::unique_ptr<openai::Continuation> continuation;  ///< of streams that may go on elsewhere
     std::optional<metrics::ResponseUsage> usage;  ///< set for other successful answers of the API
     std::string held;  ///< what had to be looked at: the body of an error answer, or events before
                        ///< the first content

@@ -43,6 +43,9 @@ Task<Result<void>> exchange_heads(RequestScope& scope, const Request& request,
     }
     answer.asked = usage_for(request, *answer.backend);
     answer.edit = edit_for(request, resolved.decision, answer.asked);
+    if (answer.record->continues) {
+        answer.continuation->edit(answer.edit);
+    }
     write_upstream_request(scope, request, resolved.decision, *answer.endpoint, *answer.backend,
                            answer.edit, *answer.scratch);
     if (auto sent = co_await attempt.send(answer.scratch->request); !sent) {
@@ -56,6 +59,20 @@ Task<Result<void>> exchange_heads(RequestScope& scope, const Request& request,
     answer.endpoint.shared()->health.answered(attempt.head().keep_alive);
     answer.record->status = static_cast<std::uint16_t>(attempt.head().status);
     co_return Result<void>{};
+}
+
+/// The stream is kept so that another backend could go on with it, if its model asks for that.
+void keep_for_another(const Request& request, const Resolved& resolved, Answer& answer) {
+    const auto* model = resolved.decision.rule->model;
+    if (model == nullptr || !model->retry.continue_streams ||
+        request.surface->dialect != metrics::Dialect::chat ||
+        !openai::Continuation::suits(*request.fields, request.body.size())) {
+        return;
+    }
+    if (!answer.continuation || !answer.continuation->splices()) {
+        answer.continuation = std::make_unique<openai::Continuation>();
+    }
+    answer.filter->join(*answer.continuation);
 }
 
 /// Reads until the first complete event, so that an error in it can still become a status.
@@ -111,6 +128,10 @@ Task<Result<bool>> refuses_usage_option(Answer& answer) {
 
 }  // namespace
 
+bool is_whole(const Answer& answer) {
+    return !answer.attempt->head().need_eof || answer.filter->facts().saw_terminal;
+}
+
 Task<Result<void>> read_events(Answer& answer) {
     auto& scratch = *answer.scratch;
     const auto progress = co_await answer.attempt->read(scratch.body);
@@ -120,7 +141,7 @@ Task<Result<void>> read_events(Answer& answer) {
     answer.filter->feed(answer.attempt->join(scratch.body), scratch.out);
     if (*progress == BodyProgress::complete) {
         answer.complete = true;
-        answer.filter->finish(/*clean=*/true, scratch.out);
+        answer.filter->finish(is_whole(answer), scratch.out);
     }
     co_return Result<void>{};
 }
@@ -169,6 +190,7 @@ void begin(RequestScope& scope, const Request& request, const Resolved& resolved
     answer.record->backend_name = target.backend_name;
     answer.record->endpoint = answer.endpoint->url;
     answer.record->chosen_by = routing::to_string(selected.reason).data();
+    answer.record->continues = answer.continuation != nullptr && answer.continuation->goes_on();
     answer.prompt_tokens =
         static_cast<std::uint32_t>(estimated_prompt_tokens(request, *answer.backend));
     scope.demand.dispatch();
@@ -202,6 +224,7 @@ Task<Result<bool>> await_answer(RequestScope& scope, const Request& request,
     answer.filter.emplace(request.surface->dialect, answer.asked.final_usage
                                                         ? openai::client_usage(*request.fields)
                                                         : openai::ShowUsage::everything);
+    keep_for_another(request, resolved, answer);
     if (auto looked = co_await look_at_first_event(answer); !looked) {
         co_return std::unexpected(std::move(looked.error()));
     }

@@ -16,6 +16,10 @@
 
 namespace millrace::gateway {
 
+/// The body of an event stream has come to its end as far as can be told: where only the end of the
+/// connection says so, its end marker must have been seen.
+bool is_whole(const Answer& answer);
+
 /// Reads once from an event stream and appends what may be forwarded to `answer.scratch->out`.
 Task<Result<void>> read_events(Answer& answer);
 

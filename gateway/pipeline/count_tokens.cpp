@@ -82,6 +82,13 @@ void record_success(RequestScope& scope, const Answer& answer) {
     record_attempt(scope, answer, outcome);
 }
 
+void note_overhead(RequestScope& scope, const Answer& answer) {
+    // Ours: from having the whole request to handing it on, and from having the answer's head to
+    // handing that on.
+    const Instant now = scope.services.loop.now();
+    scope.record.overhead = (answer.sent_at - answer.ready_at) + (now - answer.head_at);
+}
+
 namespace {
 
 void learn(const Request& request, const BackendRuntime& backend, std::uint64_t prompt_tokens) {
@@ -131,16 +138,25 @@ void count_tokens(RequestScope& scope, const Request& request, const Answer& ans
         scope.services.metrics.process().events_unread.add(facts.oversized_events +
                                                            facts.unread_events);
     }
-    const auto settlement = tokens_of(request, answer);
-    if (!settlement) {
-        return;
+    const bool continued = answer.continuation && answer.continuation->splices();
+    std::optional<metrics::Settlement> settlement;
+    if (answer.filter || !continued) {  // else nobody went on
+        settlement = tokens_of(request, answer);
     }
-    scope.record.exactness = settlement->exactness;
-    scope.record.tokens = settlement->tokens;
-    answer.record->billed = true;
-    answer.record->tokens = settlement->tokens;
-    if (settlement->exactness == metrics::Exactness::exact && settlement->tokens.prompt) {
-        learn(request, *answer.backend, *settlement->tokens.prompt);
+    if (settlement) {
+        answer.record->billed = true;
+        answer.record->tokens = settlement->tokens;
+        if (settlement->exactness == metrics::Exactness::exact && settlement->tokens.prompt &&
+            !answer.record->continues) {
+            learn(request, *answer.backend, *settlement->tokens.prompt);
+        }
+    }
+    if (continued) {
+        settlement = answer.continuation->bill(settlement);
+    }
+    if (settlement) {
+        scope.record.exactness = settlement->exactness;
+        scope.record.tokens = settlement->tokens;
     }
 }
 

@@ -15,6 +15,9 @@ void record_attempt(RequestScope& scope, const Answer& answer, metrics::AttemptO
 /// The answer was relayed to its end, whatever it said.
 void record_success(RequestScope& scope, const Answer& answer);
 
+/// The gateway's own time, when the first bytes of the answer have been handed on.
+void note_overhead(RequestScope& scope, const Answer& answer);
+
 /// Settles the tokens of the attempt as the billed ones: exact, partial or estimated; none
 /// for answers that are errors and for surfaces that report no usage.
 void count_tokens(RequestScope& scope, const Request& request, const Answer& answer);

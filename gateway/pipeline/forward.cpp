@@ -7,7 +7,7 @@
 #include "gateway/pipeline/admit.hpp"
 #include "gateway/pipeline/await_answer.hpp"
 #include "gateway/pipeline/count_tokens.hpp"
-#include "gateway/pipeline/preference.hpp"
+#include "gateway/pipeline/course.hpp"
 #include "gateway/pipeline/race.hpp"
 #include "gateway/runtime/wakeup.hpp"
 #include "routing/retry.hpp"
@@ -16,20 +16,6 @@ namespace millrace::gateway {
 namespace {
 
 using metrics::RetryReason;
-
-static_assert(routing::kMaxAttempts == metrics::kMaxAttempts, "every attempt is settled");
-
-routing::RepeatFacts repeat_facts(const RequestScope& scope, const Request& request) {
-    routing::RepeatFacts facts;
-    facts.method = scope.record.method.view();
-    facts.api_path = request.surface != nullptr;
-    if (request.fields) {
-        facts.store = request.fields->store.value_or(false);
-        facts.background = request.fields->background;
-        facts.previous_response_id = request.fields->previous_response_id.has_value();
-    }
-    return facts;
-}
 
 bool another_is_ready(const routing::EndpointSet& set, const routing::EndpointState* failed) {
     return std::ranges::any_of(set.endpoints, [failed](const auto& endpoint) {
@@ -54,36 +40,6 @@ std::optional<routing::AttemptResult> failure_of(RequestScope& scope, const Answ
     result.other_ready =
         another_is_ready(scope.services.endpoints.of(*answer.pool), answer.endpoint.get());
     return result;
-}
-
-RetryReason reason_of(const routing::AttemptResult& failed, routing::RetryPolicy::Verdict verdict) {
-    if (failed.status != 0) {
-        return RetryReason::error_status;
-    }
-    if (verdict == routing::RetryPolicy::Verdict::fresh_connection) {
-        return RetryReason::stale_connection;
-    }
-    const bool connecting = failed.error == Errc::upstream_connect_failed ||
-                            failed.error == Errc::upstream_connect_timeout;
-    return connecting ? RetryReason::connect_failed : RetryReason::before_first_byte;
-}
-
-/// The right to another attempt; nullopt when the last one's outcome has to do.
-std::optional<routing::RetryBudget::Lease> permit_for(routing::RetryPolicy::Verdict verdict,
-                                                      routing::RetryBudget& budget,
-                                                      const routing::Pool& pool,
-                                                      std::uint32_t percent) {
-    using Verdict = routing::RetryPolicy::Verdict;
-    if (verdict == Verdict::give_up) {
-        return std::nullopt;
-    }
-    if (verdict == Verdict::fresh_connection) {
-        // Happens once per request and makes no work for a backend that had hung up; connections
-        // that were kept together are closed together, which would exhaust the budget.
-        return routing::RetryBudget::Lease();
-    }
-    auto lease = budget.take(pool.counts().in_flight, percent);
-    return lease ? std::optional(std::move(lease)) : std::nullopt;
 }
 
 /// Leases an endpoint, waiting for one if need be, and begins the account of the attempt.
@@ -135,110 +91,11 @@ void prepare(RequestScope& scope, Answer& answer, std::unique_ptr<Hedge>& hedge)
     hedge->fork.renew();
 }
 
-/// A request among its pools: what it may still try in the one it is in, and where it goes then.
-class Course {
-public:
-    Course(RequestScope& scope, const Request& request, Resolved& resolved)
-        : scope_(scope),
-          request_(request),
-          resolved_(resolved),
-          facts_(repeat_facts(scope, request)),
-          policy_(facts_, 1) {
-        enter_pool();
-    }
-
-    /// To be called when an endpoint was leased: the wait for it may have ended in another pool.
-    void follow() {
-        if (target_ != resolved_.decision.target) {
-            enter_pool();
-        }
-    }
-
-    /// The right to another attempt in the pool; nullopt = it gets none.
-    std::optional<routing::RetryBudget::Lease> retry(const Answer& answer,
-                                                     const routing::AttemptResult& failed) {
-        verdict_ = scope_.exchange.abort ? Verdict::give_up : policy_.after(failed);
-        // The set keeps the endpoint alive for as long as it can be picked.
-        selection.avoid = verdict_ == Verdict::other_endpoint ? answer.endpoint.get() : nullptr;
-        return permit_for(verdict_, *rule_->retries, *answer.pool, retry_.budget_percent);
-    }
-    bool needs_fresh_connection() const { return verdict_ == Verdict::fresh_connection; }
-    /// How long to wait before that attempt.
-    Duration pause() const {
-        return verdict_ == Verdict::same_endpoint ? policy_.pause(scope_.services.loop.random())
-                                                  : Duration(0);
-    }
-    RetryReason reason_of(const routing::AttemptResult& failed) const {
-        return gateway::reason_of(failed, verdict_);
-    }
-
-    /// The request may get a second attempt beside its first.
-    bool may_hedge() const {
-        return rule_->hedging != nullptr && !hedged && resolved_.pinned == nullptr &&
-               routing::is_repeatable(facts_);
-    }
-
-    /// The pool could not do it. True: the request is in that of a fallback now.
-    bool leave_pool(Errc error, std::uint16_t status) {
-        auto& services = scope_.services;
-        if (resolved_.fallbacks.empty() || scope_.exchange.abort) {
-            return false;
-        }
-        const Duration limit = resolved_.matched->request_timeout;
-        const routing::PoolFailure failure{
-            error, status, static_cast<std::uint32_t>(scope_.record.attempts.total()),
-            limit <= Duration(0) || services.loop.recent() < scope_.exchange.started + limit};
-        if (!routing::may_fall_back(facts_, failure)) {
-            return false;
-        }
-        const auto next = resolved_.fallbacks.next(facts_of(scope_, request_), services.endpoints,
-                                                   services.loop.random());
-        if (!next) {
-            return false;
-        }
-        scope_.fall_back(*next, status != 0 ? metrics::FallbackReason::error_status
-                                            : metrics::fallback_reason_of(error));
-        resolved_.decision = *next;
-        enter_pool();
-        return true;
-    }
-
-    routing::Selection selection;  ///< what it wants of the pool that it is in
-    bool hedged = false;           ///< it had its second attempt
-
-private:
-    using Verdict = routing::RetryPolicy::Verdict;
-
-    void enter_pool() {
-        rule_ = resolved_.decision.rule;
-        target_ = resolved_.decision.target;
-        retry_ = rule_->model != nullptr ? rule_->model->retry : config::Retry{};
-        const auto made = static_cast<std::uint32_t>(scope_.record.attempts.total());
-        const auto left = routing::kMaxAttempts - std::min(made, routing::kMaxAttempts);
-        policy_ = routing::RetryPolicy(facts_, std::min(retry_.attempts, left));
-        verdict_ = Verdict::give_up;
-        selection = selection_for(scope_, request_, resolved_);
-    }
-
-    RequestScope& scope_;
-    const Request& request_;
-    Resolved& resolved_;
-    const routing::RepeatFacts facts_;
-    routing::RetryPolicy policy_;
-    Verdict verdict_ = Verdict::give_up;
-    const routing::Rule* rule_ = nullptr;
-    const routing::Target* target_ = nullptr;
-    config::Retry retry_;
-};
-
-}  // namespace
-
-Task<Result<Answer*>> forward(RequestScope& scope, const Request& request, Resolved& resolved,
-                              Answer& first, std::unique_ptr<Hedge>& hedge) {
-    auto& services = scope.services;
-    Course course(scope, request, resolved);
-    Answer* answer = &first;
-    const Instant ready_at = services.loop.recent();
+/// Attempts on the `course`, the first one in `answer`, until there is an answer or none can be
+/// had.
+Task<Result<Answer*>> attempts(RequestScope& scope, const Request& request, Resolved& resolved,
+                               Course course, Answer* answer, std::unique_ptr<Hedge>& hedge) {
+    const Instant ready_at = scope.services.loop.recent();
     for (;;) {
         if (course.may_hedge() || hedge != nullptr) {
             prepare(scope, *answer, hedge);
@@ -278,7 +135,7 @@ Task<Result<Answer*>> forward(RequestScope& scope, const Request& request, Resol
             answer->retry = std::move(*lease);
             end_attempt(scope, *answer, ended, course.reason_of(*failed));
             if (const auto duration = course.pause(); duration > Duration(0)) {
-                co_await pause(services.loop, scope.exchange.abort, duration);
+                co_await pause(scope.services.loop, scope.exchange.abort, duration);
             }
             continue;
         }
@@ -293,6 +150,47 @@ Task<Result<Answer*>> forward(RequestScope& scope, const Request& request, Resol
         record_attempt(scope, *answer, ended);
         co_return std::unexpected(std::move(outcome.error()));
     }
+}
+
+/// The attempt that broke off, with the tokens of what the client has got of it.
+void settle_part(const Request& request, const Answer& answer) {
+    count_unbilled(request, answer);
+    answer.record->billed = answer.filter->facts().content_events > 0;
+}
+
+}  // namespace
+
+Task<Result<Answer*>> forward(RequestScope& scope, const Request& request, Resolved& resolved,
+                              Answer& first, std::unique_ptr<Hedge>& hedge) {
+    return attempts(scope, request, resolved, Course(scope, request, resolved), &first, hedge);
+}
+
+Task<bool> go_on(RequestScope& scope, const Request& request, Resolved& resolved, Answer& answer,
+                 std::unique_ptr<Hedge>& hedge, const Error& error) {
+    auto* continuation = answer.continuation.get();
+    if (continuation == nullptr || scope.exchange.abort ||
+        !(routing::is_endpoints_fault(error.code) || error.code == Errc::upstream_error_event) ||
+        !continuation->may_go_on(answer.filter->facts())) {
+        co_return false;  // and nothing is left of the request where that was known before
+    }
+    Course course(scope, request, resolved);
+    auto lease = course.go_on(answer);
+    if (!lease || !continuation->break_off(answer.filter->facts(), *request.fields, request.body)) {
+        co_return false;
+    }
+    settle_part(request, answer);
+    answer.retry = std::move(lease);
+    end_attempt(scope, answer, attempt_outcome(error.code), RetryReason::continuation);
+    const auto next =
+        co_await attempts(scope, request, resolved, std::move(course), &answer, hedge);
+    if (next && answer.filter && error_status(answer) == 0) {
+        co_return true;
+    }
+    if (next) {  // an answer that is no stream cannot be joined to one
+        record_attempt(scope, answer, metrics::AttemptOutcome::error_status);
+    }
+    answer.clear();
+    co_return false;
 }
 
 }  // namespace millrace::gateway

@@ -2,6 +2,7 @@
 //
 // Whatever fails before an answer can be relayed (await_answer.hpp) may lead to another attempt in
 // the same pool (routing/retry.hpp), then in those of the model's fallbacks (routing/fallback.hpp).
+// A chat stream whose backend fails later may go on at another endpoint (openai/continuation.hpp).
 // Thread-safety: none; one worker.
 #pragma once
 
@@ -21,5 +22,11 @@ namespace millrace::gateway {
 /// the client.
 Task<Result<Answer*>> forward(RequestScope& scope, const Request& request, Resolved& resolved,
                               Answer& first, std::unique_ptr<Hedge>& hedge);
+
+/// The backend of the stream that is relayed from `answer` failed with `error`. True: another
+/// endpoint goes on with it, and `answer` has its first events. False: none does; `answer` has no
+/// attempt any more if one was tried.
+Task<bool> go_on(RequestScope& scope, const Request& request, Resolved& resolved, Answer& answer,
+                 std::unique_ptr<Hedge>& hedge, const Error& error);
 
 }  // namespace millrace::gateway

@@ -50,7 +50,7 @@ Task<void> handle(Services& services, Exchange& exchange) {
     if (!answer) {
         co_return co_await refuse(scope, std::move(answer.error()));
     }
-    co_await relay(scope, request, *resolved, **answer);
+    co_await relay(scope, request, *resolved, **answer, hedge);
 }
 
 }  // namespace millrace::gateway

@@ -11,8 +11,9 @@
 #include "gateway/pipeline/await_answer.hpp"
 #include "gateway/pipeline/count_tokens.hpp"
 #include "gateway/pipeline/heartbeat.hpp"
-#include "gateway/pipeline/preference.hpp"
+#include "gateway/pipeline/relay_events.hpp"
 #include "gateway/pipeline/respond.hpp"
+#include "gateway/pipeline/response_memory.hpp"
 
 namespace millrace::gateway {
 namespace {
@@ -69,52 +70,6 @@ void begin_answer(RequestScope& scope, const Answer& answer) {
     scope.exchange.sink.begin(out);
 }
 
-/// Times of content, from the first to the last.
-class ContentClock {
-public:
-    explicit ContentClock(RequestScope& scope) : scope_(scope) {}
-    ContentClock(const ContentClock&) = delete;
-    ContentClock& operator=(const ContentClock&) = delete;
-    ~ContentClock() {
-        if (seen_ > 0) {
-            scope_.record.content_time = last_ - first_;
-            scope_.record.content_events = seen_;
-        }
-    }
-
-    void on_read(Answer& answer) {
-        const auto& facts = answer.filter->facts();
-        if (facts.content_events == seen_) {
-            return;
-        }
-        const Instant now = scope_.services.loop.recent();
-        if (seen_ == 0) {
-            first_ = now;
-            scope_.record.first_token = now - scope_.exchange.started;
-            scope_.demand.first_content();
-            note_first_token(scope_, answer);
-            answer.attempt->content_seen();
-        } else {
-            scope_.services.metrics.variant(scope_.record.variant).inter_token.observe(now - last_);
-        }
-        seen_ = facts.content_events;
-        last_ = now;
-    }
-
-private:
-    RequestScope& scope_;
-    std::uint64_t seen_ = 0;
-    Instant first_{};
-    Instant last_{};
-};
-
-void note_overhead(RequestScope& scope, const Answer& answer) {
-    // Ours: from having the whole request to handing it on, and from having the answer's head to
-    // handing that on.
-    const Instant now = scope.services.loop.now();
-    scope.record.overhead = (answer.sent_at - answer.ready_at) + (now - answer.head_at);
-}
-
 /// The client has left or stalled: what the backend has sent already is still counted, then the
 /// connection closes.
 void count_what_is_there(Answer& answer) {
@@ -135,11 +90,13 @@ Task<void> break_off(RequestScope& scope, Answer& answer, const Error& error) {
     scope.fail(error);
     const bool client_reads =
         error.code != Errc::client_closed && error.code != Errc::client_write_stalled;
-    if (!client_reads) {
-        count_what_is_there(answer);
+    if (answer.attempt) {  // else those who should have gone on are over already
+        if (!client_reads) {
+            count_what_is_there(answer);
+        }
+        record_attempt(scope, answer, attempt_outcome(error.code));
+        answer.attempt.reset();  // closes the connection: that is how the backend learns of it
     }
-    record_attempt(scope, answer, attempt_outcome(error.code));
-    answer.attempt.reset();  // closes the connection: that is how the backend learns of it
     if (!client_reads) {
         co_return;
     }
@@ -147,83 +104,16 @@ Task<void> break_off(RequestScope& scope, Answer& answer, const Error& error) {
         co_return co_await refuse(scope, error);  // a real status is still possible
     }
     std::string farewell;
-    if (answer.filter && !answer.filter->is_inside_event()) {
-        const auto& facts = answer.filter->facts();
+    if (answer.filter ? !answer.filter->is_inside_event() : answer.continuation != nullptr) {
         auto event = openai::event_for(answer.dialect, error);
         event.request_id = scope.request_id();
-        event.response_id = facts.response_id;
-        event.sequence_number = facts.forwarded_events;
+        if (answer.filter) {
+            event.response_id = answer.filter->facts().response_id;
+            event.sequence_number = answer.filter->facts().forwarded_events;
+        }
         openai::append_error_event(farewell, answer.dialect, event);
     }
     co_await scope.exchange.sink.cut(farewell);
-}
-
-/// What to do about the first response id that shows up.
-class ResponseMemory {
-public:
-    ResponseMemory(RequestScope& scope, const Request& request, const Resolved& resolved)
-        : scope_(scope),
-          resolved_(resolved),
-          wanted_(request.surface != nullptr && request.surface->api == openai::Api::responses) {}
-
-    void on_id(std::string_view id, const Answer& answer) {
-        if (wanted_ && !id.empty()) {
-            wanted_ = false;
-            remember_response(scope_, id, resolved_.decision.model_id, answer.endpoint->url);
-        }
-    }
-
-    /// The whole of an answer that is no stream has been read.
-    void on_complete(const Request& request, const Answer& answer) {
-        if (answer.usage) {
-            on_id(answer.usage->id(), answer);
-        }
-        if (request.surface != nullptr && request.surface->api == openai::Api::response_delete &&
-            scope_.record.status < 300) {
-            scope_.services.response_ids.forget(request.id);
-        }
-    }
-
-private:
-    RequestScope& scope_;
-    const Resolved& resolved_;
-    bool wanted_;
-};
-
-Task<Result<void>> relay_events(RequestScope& scope, ResponseMemory& memory, Answer& answer) {
-    auto& out = answer.scratch->out;
-    ContentClock clock(scope);
-    bool first = true;
-    for (;;) {
-        clock.on_read(answer);
-        memory.on_id(answer.filter->facts().response_id, answer);
-        if (!out.empty() || answer.complete) {
-            if (answer.complete && answer.attempt->head().need_eof &&
-                !answer.filter->facts().saw_terminal) {
-                co_return failure(Errc::upstream_truncated, Origin::upstream,
-                                  "The backend's stream ended without its end marker.");
-            }
-            if (!co_await scope.exchange.sink.write(out, answer.complete)) {
-                co_return std::unexpected(to_error(scope.exchange.abort.reason()));
-            }
-            if (first) {
-                first = false;
-                note_overhead(scope, answer);
-                // Committed: no attempt will need the request again, and a stream may last for
-                // minutes.
-                scope.exchange.body.release();
-                scope.budget.release();
-                answer.scratch->release_request();
-            }
-        }
-        if (answer.complete) {
-            co_return Result<void>{};
-        }
-        out.clear();
-        if (auto read = co_await read_events(answer); !read) {
-            co_return std::unexpected(std::move(read.error()));
-        }
-    }
 }
 
 void count_in_body(Answer& answer) {
@@ -285,8 +175,8 @@ Task<void> answer_with_first_error(RequestScope& scope, Answer& answer) {
 
 }  // namespace
 
-Task<void> relay(RequestScope& scope, const Request& request, const Resolved& resolved,
-                 Answer& answer) {
+Task<void> relay(RequestScope& scope, const Request& request, Resolved& resolved, Answer& answer,
+                 std::unique_ptr<Hedge>& hedge) {
     const bool is_late = scope.exchange.sink.committed();  // by a heartbeat
     if (is_late && !answer.filter) {
         co_return co_await answer_late(scope, answer);
@@ -302,8 +192,17 @@ Task<void> relay(RequestScope& scope, const Request& request, const Resolved& re
         begin_answer(scope, answer);
     }
     ResponseMemory memory(scope, request, resolved);
-    auto relayed = answer.filter ? co_await relay_events(scope, memory, answer)
-                                 : co_await relay_bytes(scope, request, memory, answer);
+    Result<void> relayed;
+    if (answer.filter) {
+        EventRelay events(scope, request, memory);
+        relayed = co_await events.run(answer);
+        while (!relayed &&
+               co_await go_on(scope, request, resolved, answer, hedge, relayed.error())) {
+            relayed = co_await events.run(answer);
+        }
+    } else {
+        relayed = co_await relay_bytes(scope, request, memory, answer);
+    }
     if (!relayed) {
         co_await break_off(scope, answer, relayed.error());
     } else {

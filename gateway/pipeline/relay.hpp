@@ -3,7 +3,8 @@
 //
 // Event streams go by complete events, one write per read; everything else by bytes. An answer that
 // breaks off ends in an error event of the path's dialect (streams) or without its last chunk,
-// never looking complete. Thread-safety: none; one worker.
+// never looking complete, unless another endpoint goes on with it (forward.hpp). Thread-safety:
+// none; one worker.
 #pragma once
 
 #include "gateway/pipeline/forward.hpp"
@@ -11,7 +12,7 @@
 namespace millrace::gateway {
 
 /// Relays to the end and records how it ended.
-Task<void> relay(RequestScope& scope, const Request& request, const Resolved& resolved,
-                 Answer& answer);
+Task<void> relay(RequestScope& scope, const Request& request, Resolved& resolved, Answer& answer,
+                 std::unique_ptr<Hedge>& hedge);
 
 }  // namespace millrace::gateway
