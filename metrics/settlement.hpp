@@ -2,9 +2,9 @@
 //
 // The pipeline fills the record as the request proceeds, and its scope's destructor settles it,
 // once, on every exit. The access log prints the same record. It owns its texts in place (no
-// dangling views; only a second attempt allocates), and holds no prompt, no completion and no
-// secret. Missing knowledge is an empty optional, never 0. Thread-safety: plain value; settle() on
-// the slot's own thread.
+// dangling views; only a second attempt or a second model's name allocates), and holds no prompt,
+// no completion and no secret. Missing knowledge is an empty optional, never 0. Thread-safety:
+// plain value; settle() on the slot's own thread.
 #pragma once
 
 #include <algorithm>
@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <optional>
 #include <ranges>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/base/clock.hpp"
@@ -87,13 +89,13 @@ struct RequestRecord {
     TenantId tenant;
     InlineText<64> request_id;
     InlineText<128> model_name;
-    InlineText<128> requested_model;  ///< where another answered: by choice or fallback; else empty
+    std::string requested_model;  ///< where another answered: by choice or fallback; else empty
     InlineText<64> variant_name;
     InlineText<64> tenant_name;
     InlineText<64> key_id;
-    InlineText<32> api;  ///< surface, e.g. chat_completions
+    std::string_view api;  ///< surface, e.g. chat_completions; static text
     InlineText<16> method;
-    InlineText<256> path;  ///< without the query, which may hold secrets
+    InlineText<128> path;  ///< without the query, which may hold secrets
     InlineText<48> client_ip;
     bool stream = false;
     bool sdk_retry = false;  ///< x-stainless-retry-count > 0

@@ -137,8 +137,8 @@ void append_request(Members& members, const RequestRecord& record) {
     members.optional_text("key_id", record.key_id.view());
     members.text("method", record.method.view());
     members.text("path", record.path.view());
-    members.optional_text("api", record.api.view());
-    members.optional_text("requested_model", record.requested_model.view());
+    members.optional_text("api", record.api);
+    members.optional_text("requested_model", record.requested_model);
     members.optional_text("model", record.model_name.view());
     members.optional_text("variant", record.variant_name.view());
     if (const AttemptRecord* attempt = record.attempts.last(); attempt != nullptr) {

@@ -255,6 +255,10 @@ void HeadParser::reset() {
 
 void HeadParser::release() {
     reset();
+    forget_fields();
+}
+
+void HeadParser::forget_fields() {
     lines_.release();
     head_.fields.release();
 }

@@ -68,6 +68,9 @@ public:
     /// reset() that also gives memory back, for idle connections.
     void release();
 
+    /// The fields of head() are not needed any more, and their memory is given back.
+    void forget_fields();
+
 private:
     Result<void> parse_start_line(std::string_view line);
     Result<void> parse_fields(std::string_view buffer);

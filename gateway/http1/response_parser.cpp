@@ -175,6 +175,10 @@ Result<void> ResponseParser::finish() {
 
 void ResponseParser::release() {
     reset();
+    forget_fields();
+}
+
+void ResponseParser::forget_fields() {
     lines_.release();
     head_.fields.release();
 }

@@ -54,7 +54,7 @@ void RuleInputs::take(std::string_view name, std::string_view value) {
         if (!text) {
             return;
         }
-        field.value = std::string_view(texts_.emplace_back(std::move(*text)));
+        field.value = std::string_view(texts_.emplace_front(std::move(*text)));
     } else if (value == "true" || value == "false") {
         field.value = value == "true";
     } else if (!value.starts_with('{') && !value.starts_with('[')) {

@@ -5,7 +5,7 @@
 // request. The facts view this object and the body.
 #pragma once
 
-#include <deque>
+#include <forward_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,7 +36,7 @@ private:
 
     routing::RuleFacts facts_;
     std::vector<routing::BodyField> fields_;
-    std::deque<std::string> texts_;  // of strings in fields_, which view them
+    std::forward_list<std::string> texts_;  // of strings in fields_, which view them
 };
 
 }  // namespace millrace::openai

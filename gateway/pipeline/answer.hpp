@@ -6,9 +6,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "config/base/clock.hpp"
-#include "gateway/openai/body_edit.hpp"
 #include "gateway/openai/continuation.hpp"
 #include "gateway/openai/stream_filter.hpp"
 #include "gateway/pipeline/services.hpp"
@@ -36,14 +36,11 @@ struct Answer {
     metrics::AttemptRecord* record = nullptr;  ///< the account of the attempt
     AbortSignal* abort = nullptr;  ///< of the attempt alone; null = it has the request's
     const BackendRuntime* backend = nullptr;
-    openai::BodyEdit edit;
     openai::UsageInjection asked;
     std::optional<Attempt> attempt;
     routing::RetryBudget::Lease retry;  ///< held by every attempt but the first
     metrics::Dialect dialect = metrics::Dialect::chat;
-    std::optional<openai::StreamFilter> filter;          ///< set for event streams of the API
     std::unique_ptr<openai::Continuation> continuation;  ///< of streams that may go on elsewhere
-    std::optional<metrics::ResponseUsage> usage;  ///< set for other successful answers of the API
     std::string held;  ///< what had to be looked at: the body of an error answer, or events before
                        ///< the first content
     bool complete = false;  ///< the body has been read to its end
@@ -52,15 +49,32 @@ struct Answer {
     Instant ready_at{};     ///< when the request was ready to be sent
     Instant sent_at{};      ///< when it had been handed to the kernel
 
+    /// Set for event streams of the API.
+    openai::StreamFilter* filter() { return std::get_if<openai::StreamFilter>(&reader_); }
+    const openai::StreamFilter* filter() const {
+        return std::get_if<openai::StreamFilter>(&reader_);
+    }
+    void read_events(metrics::Dialect api, openai::ShowUsage show) {
+        reader_.emplace<openai::StreamFilter>(api, show);
+    }
+    /// Set for other successful answers of the API.
+    metrics::ResponseUsage* usage() { return std::get_if<metrics::ResponseUsage>(&reader_); }
+    const metrics::ResponseUsage* usage() const {
+        return std::get_if<metrics::ResponseUsage>(&reader_);
+    }
+    void read_usage(metrics::Dialect api) { reader_.emplace<metrics::ResponseUsage>(api); }
+
     /// The attempt is over: what was said of it, by `attempt` last, is forgotten.
     void clear() {
         attempt.reset();
         endpoint.release();
-        filter.reset();
-        usage.reset();
+        reader_.emplace<std::monostate>();
         held.clear();
         complete = false;
     }
+
+private:
+    std::variant<std::monostate, openai::StreamFilter, metrics::ResponseUsage> reader_;
 };
 
 /// What a request that may be hedged has besides: a second answer, and signals to end either alone.

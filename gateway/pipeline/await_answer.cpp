@@ -42,12 +42,16 @@ Task<Result<void>> exchange_heads(RequestScope& scope, const Request& request,
         co_return connected;
     }
     answer.asked = usage_for(request, *answer.backend);
-    answer.edit = edit_for(request, resolved.decision, answer.asked);
+    auto& edit = answer.scratch->edit;
+    if (edit == nullptr) {
+        edit = std::make_unique<openai::BodyEdit>();
+    }
+    *edit = edit_for(request, resolved.decision, answer.asked);
     if (answer.record->continues) {
-        answer.continuation->edit(answer.edit);
+        answer.continuation->edit(*edit);
     }
     write_upstream_request(scope, request, resolved.decision, *answer.endpoint, *answer.backend,
-                           answer.edit, *answer.scratch);
+                           *edit, *answer.scratch);
     if (auto sent = co_await attempt.send(answer.scratch->request); !sent) {
         co_return sent;
     }
@@ -72,7 +76,7 @@ void keep_for_another(const Request& request, const Resolved& resolved, Answer& 
     if (!answer.continuation || !answer.continuation->splices()) {
         answer.continuation = std::make_unique<openai::Continuation>();
     }
-    answer.filter->join(*answer.continuation);
+    answer.filter()->join(*answer.continuation);
 }
 
 /// Reads until the first complete event, so that an error in it can still become a status.
@@ -80,7 +84,7 @@ Task<Result<void>> look_at_first_event(Answer& answer) {
     auto& scratch = *answer.scratch;
     scratch.out.clear();
     answer.attempt->keep_head(scratch.head);
-    while (!answer.complete && scratch.out.empty() && answer.filter->facts().events == 0) {
+    while (!answer.complete && scratch.out.empty() && answer.filter()->facts().events == 0) {
         if (auto read = co_await read_events(answer); !read) {
             co_return read;
         }
@@ -129,7 +133,7 @@ Task<Result<bool>> refuses_usage_option(Answer& answer) {
 }  // namespace
 
 bool is_whole(const Answer& answer) {
-    return !answer.attempt->head().need_eof || answer.filter->facts().saw_terminal;
+    return !answer.attempt->head().need_eof || answer.filter()->facts().saw_terminal;
 }
 
 Task<Result<void>> read_events(Answer& answer) {
@@ -138,17 +142,17 @@ Task<Result<void>> read_events(Answer& answer) {
     if (!progress) {
         co_return std::unexpected(progress.error());
     }
-    answer.filter->feed(answer.attempt->join(scratch.body), scratch.out);
+    answer.filter()->feed(answer.attempt->join(scratch.body), scratch.out);
     if (*progress == BodyProgress::complete) {
         answer.complete = true;
-        answer.filter->finish(is_whole(answer), scratch.out);
+        answer.filter()->finish(is_whole(answer), scratch.out);
     }
     co_return Result<void>{};
 }
 
 Task<Result<void>> await_content(Answer& answer) {
     auto& out = answer.scratch->out;
-    while (!answer.complete && answer.filter->facts().content_events == 0 &&
+    while (!answer.complete && answer.filter()->facts().content_events == 0 &&
            answer.held.size() < kBufferedEvents) {
         for (const auto piece : out) {
             answer.held += piece;
@@ -165,9 +169,9 @@ Task<Result<void>> await_content(Answer& answer) {
 }
 
 std::uint16_t error_status(const Answer& answer) {
-    if (answer.filter && answer.filter->first_event() == openai::FirstEvent::error &&
-        answer.filter->facts().error) {
-        return static_cast<std::uint16_t>(metrics::status_of(*answer.filter->facts().error));
+    if (answer.filter() && answer.filter()->first_event() == openai::FirstEvent::error &&
+        answer.filter()->facts().error) {
+        return static_cast<std::uint16_t>(metrics::status_of(*answer.filter()->facts().error));
     }
     const int status = answer.attempt->head().status;
     return status >= 400 ? static_cast<std::uint16_t>(status) : 0;
@@ -218,12 +222,12 @@ Task<Result<bool>> await_answer(RequestScope& scope, const Request& request,
     }
     answer.dialect = request.surface->dialect;
     if (!head.is_event_stream) {
-        answer.usage.emplace(request.surface->dialect);
+        answer.read_usage(request.surface->dialect);
         co_return co_await look_at_first_bytes(scope, answer);
     }
-    answer.filter.emplace(request.surface->dialect, answer.asked.final_usage
-                                                        ? openai::client_usage(*request.fields)
-                                                        : openai::ShowUsage::everything);
+    answer.read_events(request.surface->dialect, answer.asked.final_usage
+                                                     ? openai::client_usage(*request.fields)
+                                                     : openai::ShowUsage::everything);
     keep_for_another(request, resolved, answer);
     if (auto looked = co_await look_at_first_event(answer); !looked) {
         co_return std::unexpected(std::move(looked.error()));

@@ -68,7 +68,7 @@ void record_success(RequestScope& scope, const Answer& answer) {
     const int status = answer.attempt->head().status;
     auto outcome = AttemptOutcome::ok;
     scope.record.outcome = metrics::Outcome::completed;
-    if (answer.filter && answer.filter->facts().error) {
+    if (answer.filter() && answer.filter()->facts().error) {
         outcome = AttemptOutcome::error_event;
         scope.record.outcome = metrics::Outcome::backend_error;
         scope.record.error = Errc::upstream_error_event;
@@ -116,11 +116,11 @@ std::optional<metrics::Settlement> tokens_of(const Request& request, const Answe
         request.fields ? std::clamp<std::uint64_t>(request.fields->n.value_or(1), 1, 1024) : 1);
     const auto estimate = estimated_prompt_tokens(request, *answer.backend);
     metrics::ObservedTokens observed;
-    if (answer.filter) {
-        observed = answer.filter->observed(choices, estimate);
+    if (answer.filter()) {
+        observed = answer.filter()->observed(choices, estimate);
     } else {
-        if (answer.usage && answer.usage->usage()) {
-            observed.final_usage = answer.usage->usage();
+        if (answer.usage() && answer.usage()->usage()) {
+            observed.final_usage = answer.usage()->usage();
         } else if (!request.surface->is_generation) {
             return std::nullopt;  // this surface need not report usage
         }
@@ -133,14 +133,14 @@ std::optional<metrics::Settlement> tokens_of(const Request& request, const Answe
 }  // namespace
 
 void count_tokens(RequestScope& scope, const Request& request, const Answer& answer) {
-    if (answer.filter) {
-        const auto& facts = answer.filter->facts();
+    if (answer.filter()) {
+        const auto& facts = answer.filter()->facts();
         scope.services.metrics.process().events_unread.add(facts.oversized_events +
                                                            facts.unread_events);
     }
     const bool continued = answer.continuation && answer.continuation->splices();
     std::optional<metrics::Settlement> settlement;
-    if (answer.filter || !continued) {  // else nobody went on
+    if (answer.filter() || !continued) {  // else nobody went on
         settlement = tokens_of(request, answer);
     }
     if (settlement) {

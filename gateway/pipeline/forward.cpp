@@ -155,7 +155,7 @@ Task<Result<Answer*>> attempts(RequestScope& scope, const Request& request, Reso
 /// The attempt that broke off, with the tokens of what the client has got of it.
 void settle_part(const Request& request, const Answer& answer) {
     count_unbilled(request, answer);
-    answer.record->billed = answer.filter->facts().content_events > 0;
+    answer.record->billed = answer.filter()->facts().content_events > 0;
 }
 
 }  // namespace
@@ -170,12 +170,13 @@ Task<bool> go_on(RequestScope& scope, const Request& request, Resolved& resolved
     auto* continuation = answer.continuation.get();
     if (continuation == nullptr || scope.exchange.abort ||
         !(routing::is_endpoints_fault(error.code) || error.code == Errc::upstream_error_event) ||
-        !continuation->may_go_on(answer.filter->facts())) {
+        !continuation->may_go_on(answer.filter()->facts())) {
         co_return false;  // and nothing is left of the request where that was known before
     }
     Course course(scope, request, resolved);
     auto lease = course.go_on(answer);
-    if (!lease || !continuation->break_off(answer.filter->facts(), *request.fields, request.body)) {
+    if (!lease ||
+        !continuation->break_off(answer.filter()->facts(), *request.fields, request.body)) {
         co_return false;
     }
     settle_part(request, answer);
@@ -183,7 +184,7 @@ Task<bool> go_on(RequestScope& scope, const Request& request, Resolved& resolved
     end_attempt(scope, answer, attempt_outcome(error.code), RetryReason::continuation);
     const auto next =
         co_await attempts(scope, request, resolved, std::move(course), &answer, hedge);
-    if (next && answer.filter && error_status(answer) == 0) {
+    if (next && answer.filter() && error_status(answer) == 0) {
         co_return true;
     }
     if (next) {  // an answer that is no stream cannot be joined to one

@@ -77,8 +77,8 @@ private:
     Task<void> make(Lane& lane) {
         auto& answer = lane.answer;
         lane.outcome = co_await await_answer(scope_, request_, resolved_, answer);
-        if (lane.outcome && !*lane.outcome && answer.filter &&
-            answer.filter->first_event() != openai::FirstEvent::error) {
+        if (lane.outcome && !*lane.outcome && answer.filter() &&
+            answer.filter()->first_event() != openai::FirstEvent::error) {
             if (auto content = co_await await_content(answer); !content) {
                 lane.outcome = std::unexpected(std::move(content.error()));
             }

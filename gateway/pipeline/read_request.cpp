@@ -118,7 +118,7 @@ Task<Result<void>> read_body(RequestScope& scope, Request& request) {
         if (!fields) {
             co_return std::unexpected(std::move(fields.error()));
         }
-        request.multipart = std::move(*fields);
+        request.multipart = std::make_unique<openai::MultipartFields>(std::move(*fields));
     }
     scope.record.stream = request.is_stream();
     co_return Result<void>{};

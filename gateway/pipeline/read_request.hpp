@@ -2,6 +2,7 @@
 // routing needs to know of it. Thread-safety: none; one worker.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,8 +23,8 @@ struct Request {
         nullptr;     ///< null = outside the API, forwarded only by an explicit route
     std::string id;  ///< `{id}` of the path, decoded
     std::string_view body;
-    std::optional<openai::RequestFields> fields;       ///< of a JSON body
-    std::optional<openai::MultipartFields> multipart;  ///< of a multipart body
+    std::optional<openai::RequestFields> fields;         ///< of a JSON body
+    std::unique_ptr<openai::MultipartFields> multipart;  ///< of a multipart body; else null
 
     bool is_stream() const {
         return surface != nullptr && surface->can_stream && fields && fields->stream;

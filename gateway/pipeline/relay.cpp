@@ -59,7 +59,7 @@ void begin_answer(RequestScope& scope, const Answer& answer) {
     AnswerHead out;
     out.status = head.status;
     out.has_body = head.framing.kind != http1::BodyKind::none;
-    if (head.framing.kind == http1::BodyKind::length && !answer.filter) {
+    if (head.framing.kind == http1::BodyKind::length && !answer.filter()) {
         out.content_length = head.framing.content_length;
     } else if (!out.has_body) {
         // HEAD and 304: the length that a GET would have had.
@@ -77,16 +77,19 @@ void count_what_is_there(Answer& answer) {
     while (drained < kDrainAfterAbort && answer.attempt->read_available(answer.scratch->body)) {
         const auto piece = answer.attempt->join(answer.scratch->body);
         drained += piece.size();
-        if (answer.filter) {
+        if (answer.filter()) {
             answer.scratch->out.clear();
-            answer.filter->feed(piece, answer.scratch->out);
+            answer.filter()->feed(piece, answer.scratch->out);
         }
     }
 }
 
+// The rare ends of a relay are kept out of line: inlined, their frames would be part of that of
+// every stream.
+
 /// The answer cannot be completed: whoever still reads is told so, in a way that cannot be taken
 /// for its end.
-Task<void> break_off(RequestScope& scope, Answer& answer, const Error& error) {
+[[gnu::noinline]] Task<void> break_off(RequestScope& scope, Answer& answer, const Error& error) {
     scope.fail(error);
     const bool client_reads =
         error.code != Errc::client_closed && error.code != Errc::client_write_stalled;
@@ -104,12 +107,12 @@ Task<void> break_off(RequestScope& scope, Answer& answer, const Error& error) {
         co_return co_await refuse(scope, error);  // a real status is still possible
     }
     std::string farewell;
-    if (answer.filter ? !answer.filter->is_inside_event() : answer.continuation != nullptr) {
+    if (answer.filter() ? !answer.filter()->is_inside_event() : answer.continuation != nullptr) {
         auto event = openai::event_for(answer.dialect, error);
         event.request_id = scope.request_id();
-        if (answer.filter) {
-            event.response_id = answer.filter->facts().response_id;
-            event.sequence_number = answer.filter->facts().forwarded_events;
+        if (answer.filter()) {
+            event.response_id = answer.filter()->facts().response_id;
+            event.sequence_number = answer.filter()->facts().forwarded_events;
         }
         openai::append_error_event(farewell, answer.dialect, event);
     }
@@ -117,9 +120,9 @@ Task<void> break_off(RequestScope& scope, Answer& answer, const Error& error) {
 }
 
 void count_in_body(Answer& answer) {
-    if (answer.usage) {
+    if (answer.usage()) {
         for (const auto piece : answer.scratch->body) {
-            answer.usage->feed(piece);
+            answer.usage()->feed(piece);
         }
     }
 }
@@ -160,8 +163,8 @@ Task<Result<void>> relay_bytes(RequestScope& scope, const Request& request, Resp
 }
 
 /// The stream began with an error: the client gets it as the status it would have been.
-Task<void> answer_with_first_error(RequestScope& scope, Answer& answer) {
-    const auto& error = *answer.filter->facts().error;
+[[gnu::noinline]] Task<void> answer_with_first_error(RequestScope& scope, Answer& answer) {
+    const auto& error = *answer.filter()->facts().error;
     const auto status = metrics::status_of(error);
     const Error ours{Errc::upstream_error_event, Origin::upstream, error.message};
     scope.fail(ours);
@@ -178,11 +181,12 @@ Task<void> answer_with_first_error(RequestScope& scope, Answer& answer) {
 Task<void> relay(RequestScope& scope, const Request& request, Resolved& resolved, Answer& answer,
                  std::unique_ptr<Hedge>& hedge) {
     const bool is_late = scope.exchange.sink.committed();  // by a heartbeat
-    if (is_late && !answer.filter) {
+    if (is_late && !answer.filter()) {
         co_return co_await answer_late(scope, answer);
     }
-    if (!is_late && answer.filter && answer.filter->first_event() == openai::FirstEvent::error &&
-        answer.filter->facts().error) {
+    if (!is_late && answer.filter() &&
+        answer.filter()->first_event() == openai::FirstEvent::error &&
+        answer.filter()->facts().error) {
         record_attempt(scope, answer, AttemptOutcome::error_event);
         co_await answer_with_first_error(scope, answer);
         count_tokens(scope, request, answer);
@@ -193,7 +197,7 @@ Task<void> relay(RequestScope& scope, const Request& request, Resolved& resolved
     }
     ResponseMemory memory(scope, request, resolved);
     Result<void> relayed;
-    if (answer.filter) {
+    if (answer.filter()) {
         EventRelay events(scope, request, memory);
         relayed = co_await events.run(answer);
         while (!relayed &&

@@ -9,7 +9,7 @@
 namespace millrace::gateway {
 
 void ContentClock::on_read(Answer& answer) {
-    const auto& facts = answer.filter->facts();
+    const auto& facts = answer.filter()->facts();
     if (facts.content_events == of_this_) {
         return;
     }
@@ -46,11 +46,12 @@ void RequestMemory::on_written(Answer& answer) {
     scope_.exchange.body.release();
     scope_.budget.release();
     answer.scratch->release_request();
+    answer.attempt->forget_head();
 }
 
 Task<Result<void>> EventRelay::run(Answer& answer) {
     auto& out = answer.scratch->out;
-    auto& filter = *answer.filter;
+    auto& filter = *answer.filter();
     clock_.next_attempt();
     for (;;) {
         clock_.on_read(answer);

@@ -28,8 +28,8 @@ public:
 
     /// The whole of an answer that is no stream has been read.
     void on_complete(const Request& request, const Answer& answer) {
-        if (answer.usage) {
-            on_id(answer.usage->id(), answer);
+        if (answer.usage()) {
+            on_id(answer.usage()->id(), answer);
         }
         if (request.surface != nullptr && request.surface->api == openai::Api::response_delete &&
             scope_.record.status < 300) {

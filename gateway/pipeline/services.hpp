@@ -15,6 +15,7 @@
 #include "config/base/header_field.hpp"
 #include "config/base/published.hpp"
 #include "gateway/access_log/access_log.hpp"
+#include "gateway/openai/body_edit.hpp"
 #include "gateway/openai/response_ids.hpp"
 #include "gateway/pipeline/snapshot.hpp"
 #include "gateway/runtime/buffer.hpp"
@@ -29,17 +30,19 @@ namespace millrace::gateway {
 
 /// Vectors and strings of one request, reused by the next so that the hot path does not allocate.
 struct Scratch {
-    std::string head;                       ///< the upstream request head
-    std::vector<HeaderField> fields;        ///< fields being written
-    std::vector<std::string_view> request;  ///< gather list of the request
-    std::vector<std::string_view> body;     ///< pieces read from the backend
-    std::vector<std::string_view> out;      ///< pieces to forward
+    std::string head;                        ///< the upstream request head
+    std::vector<HeaderField> fields;         ///< fields being written
+    std::vector<std::string_view> request;   ///< gather list of the request
+    std::unique_ptr<openai::BodyEdit> edit;  ///< of the request; made when it is first needed
+    std::vector<std::string_view> body;      ///< pieces read from the backend
+    std::vector<std::string_view> out;       ///< pieces to forward
 
     /// Gives back what only the request and the heads needed.
     void release_request() {
-        head = {};
-        fields = {};
-        request = {};
+        std::string().swap(head);  // an assignment would keep the memory
+        std::vector<HeaderField>().swap(fields);
+        std::vector<std::string_view>().swap(request);
+        edit.reset();
     }
 };
 

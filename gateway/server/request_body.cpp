@@ -26,9 +26,13 @@ std::unexpected<Error> overloaded() {
 
 }  // namespace
 
-RequestBody::RequestBody(Client& client, const http1::RequestHead& head, std::size_t head_size,
+RequestBody::RequestBody(Client& client, http1::HeadParser& parser,
                          const config::ClientTimeouts& timeouts)
-    : client_(client), head_(head), head_size_(head_size), timeouts_(timeouts) {}
+    : client_(client),
+      parser_(parser),
+      head_(parser.head()),
+      head_size_(parser.consumed()),
+      timeouts_(timeouts) {}
 
 Task<Result<std::string_view>> RequestBody::read_all(std::uint64_t limit, BudgetLease& lease,
                                                      BodyObserver* observer) {
@@ -236,6 +240,7 @@ bool RequestBody::skip() {
 void RequestBody::release() {
     body_.release();
     client_.in.release();
+    parser_.forget_fields();
 }
 
 }  // namespace millrace::gateway

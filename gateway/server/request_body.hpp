@@ -13,9 +13,8 @@ namespace millrace::gateway {
 
 class RequestBody final : public BodySource {
 public:
-    /// `head_size`: bytes of `client.in` before the body.
-    RequestBody(Client& client, const http1::RequestHead& head, std::size_t head_size,
-                const config::ClientTimeouts& timeouts);
+    /// `parser` has read the head, which is the beginning of `client.in`.
+    RequestBody(Client& client, http1::HeadParser& parser, const config::ClientTimeouts& timeouts);
 
     Task<Result<std::string_view>> read_all(std::uint64_t limit, BudgetLease& lease,
                                             BodyObserver* observer) override;
@@ -39,6 +38,7 @@ private:
     void earn_time(std::uint64_t bytes);
 
     Client& client_;
+    http1::HeadParser& parser_;
     const http1::RequestHead& head_;
     std::size_t head_size_;
     const config::ClientTimeouts& timeouts_;

@@ -164,7 +164,7 @@ Task<bool> Session::answer(const Snapshot& snapshot, RequestState& state) {
         !worker_.is_draining() &&
         !worker_.services().overload.actions().at_least(routing::OverloadStep::close_connections);
     rules.write_stall = config.client_timeouts.write_stall;
-    RequestBody body(client_, head, state.parser.consumed(), config.client_timeouts);
+    RequestBody body(client_, state.parser, config.client_timeouts);
     ResponseWriter sink(client_, body, worker_.services().budget, rules, state.head, state.gather);
     const Peer peer{client_.address, snapshot.trusted_proxies.contains(client_.address),
                     client_.identity};

@@ -80,6 +80,9 @@ public:
     /// before they use it.
     void keep_head(std::string& storage);
 
+    /// Gives back the memory of the head's fields; the rest of head() stays valid.
+    void forget_head() { connection_->parser.forget_fields(); }
+
     /// What the backend has sent already, at most 64 KiB, without waiting: for the count after an
     /// abort. False when there is nothing more.
     bool read_available(std::vector<std::string_view>& pieces);

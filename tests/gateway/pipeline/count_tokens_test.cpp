@@ -62,9 +62,9 @@ protected:
         answer.record->status = 200;
     }
     void stream(std::string_view events) {
-        answer.filter.emplace(metrics::Dialect::chat, openai::ShowUsage::nothing);
+        answer.read_events(metrics::Dialect::chat, openai::ShowUsage::nothing);
         std::vector<std::string_view> out;
-        answer.filter->feed(events, out);
+        answer.filter()->feed(events, out);
     }
     const metrics::RequestRecord& count() {
         count_tokens(*text->scope, request, answer);

@@ -21,7 +21,7 @@ Result<void> admitted_at(const routing::OverloadPressure& pressure) {
     TextRequest text(world, std::string(kPost));
     Request request;
     auto admitted = admit_head(*text.scope, request);
-    EXPECT_EQ(text.scope->record.api.view(), "chat_completions")
+    EXPECT_EQ(text.scope->record.api, "chat_completions")
         << "the access log knows what was refused";
     return admitted;
 }

@@ -31,7 +31,7 @@ protected:
         ASSERT_TRUE(decision);
         text.scope->admit(*decision);
         end(*text.scope);
-        requested = std::string(text.scope->record.requested_model.view());
+        requested = std::string(text.scope->record.requested_model);
         model = std::string(text.scope->record.model_name.view());
     }
     routing::ModelReading reading() {
