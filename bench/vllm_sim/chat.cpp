@@ -1,4 +1,6 @@
 // /v1/chat/completions.
+#include <algorithm>
+
 #include "bench/vllm_sim/dialect.hpp"
 #include "bench/vllm_sim/text.hpp"
 
@@ -118,7 +120,7 @@ public:
             scratch += "null";
         }
         scratch += R"(,"token_ids":null}])";
-        append_chunk_usage(scratch, reply, choice, index + 1);
+        append_chunk_usage(scratch, reply, choice, std::min(index + 1, reply.tokens));
         scratch += "}\n\n";
         sink.event(scratch);
     }

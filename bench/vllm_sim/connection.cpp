@@ -199,7 +199,7 @@ void Connection::start_pacing() {
         return;
     }
     if (planned.ttft == Duration::zero() && planned.inter_token == Duration::zero()) {
-        exchange_->allow(std::max(1U, planned.reply.tokens));
+        exchange_->allow(planned.reply.steps());
         return;
     }
     paced_ = 0;
@@ -235,7 +235,7 @@ void Connection::on_token_timer() {
         return;
     }
     const Planned& planned = exchange_->planned();
-    const std::uint32_t tokens = std::max(1U, planned.reply.tokens);
+    const std::uint32_t tokens = planned.reply.steps();
     if (planned.inter_token == Duration::zero()) {
         paced_ = tokens;
     }

@@ -69,7 +69,8 @@ Answer stats(Engine& engine) {
     append(answer.body, R"({"requests":)", total(loops, &LoopStats::requests), R"(,"completed":)",
            total(loops, &LoopStats::stopped) + total(loops, &LoopStats::cut_by_length),
            R"(,"aborted":)", total(loops, &LoopStats::aborted), R"(,"faults":)",
-           total(loops, &LoopStats::faults), R"(,"refused":)", total(loops, &LoopStats::refused),
+           total(loops, &LoopStats::faults), R"(,"continued":)",
+           total(loops, &LoopStats::continued), R"(,"refused":)", total(loops, &LoopStats::refused),
            R"(,"prompt_tokens":)", total(loops, &LoopStats::prompt_tokens),
            R"(,"generation_tokens":)", total(loops, &LoopStats::generation_tokens), R"(,"live":)",
            engine.shared.live.ids().size(), "}");

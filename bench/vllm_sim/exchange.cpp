@@ -41,6 +41,10 @@ Exchange::Exchange(Engine& engine, OutBuffer& out, Planned planned, const Incomi
     record_.stream = reply.stream;
     record_.prompt_tokens = reply.prompt_tokens;
     record_.cached_tokens = reply.cached_tokens;
+    if (planned_.request.continues) {
+        record_.continued_from = reply.begin;
+        engine.stats.continued.add(1);
+    }
     record_.started = engine.now;
     engine.stats.prompt_tokens.add(reply.prompt_tokens);
     engine.stats.cache_queries.add(reply.prompt_tokens);
@@ -108,7 +112,7 @@ void Exchange::start() {
 }
 
 void Exchange::allow(std::uint32_t tokens) {
-    due_ = std::max(due_, std::min(tokens, planned_.reply.tokens));
+    due_ = std::max(due_, std::min(tokens, planned_.reply.steps()));
     pump();
 }
 
@@ -117,7 +121,7 @@ void Exchange::pump() {
         return;
     }
     if (!planned_.reply.stream) {
-        if (due_ == planned_.reply.tokens) {
+        if (due_ == planned_.reply.steps()) {
             render_whole();
         }
         return;
@@ -125,7 +129,7 @@ void Exchange::pump() {
     while (next_ < due_ && out_.waiting() < kRoom && !broken_) {
         render_step();
     }
-    if (broken_ || next_ == planned_.reply.tokens) {
+    if (broken_ || next_ == planned_.reply.steps()) {
         end_stream();
     }
 }
@@ -170,7 +174,7 @@ void Exchange::render_step() {
     last_token_ = engine_.now;
     for (std::uint32_t choice = 0; choice < reply.choices && !broken_; ++choice) {
         dialect.token(reply, engine_.texts, choice, next_, scratch_, *this);
-        ++emitted_;
+        emitted_ += next_ < reply.tokens ? 1 : 0;
         mark();
         after_tokens(emitted_);
     }
@@ -208,7 +212,7 @@ void Exchange::render_generated_body(std::string& body) {
     const Reply& reply = planned_.reply;
     if (generates(reply.api)) {
         dialect_of(reply.api).whole(reply, engine_.texts, body);
-        next_ = reply.tokens;
+        next_ = reply.steps();
         emitted_ = reply.completion_tokens();
         engine_.stats.ttft.observe(kTtftBuckets, seconds(engine_.now - record_.started));
     } else {

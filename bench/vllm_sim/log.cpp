@@ -39,6 +39,9 @@ void append_line(std::string& out, const LogRecord& record) {
            tokens_written(record), R"(,"head_bytes":)", record.head_bytes, R"(,"bytes_written":)",
            record.bytes_written, R"(,"end":)");
     append_json_string(out, record.end);
+    if (record.continued_from) {
+        append(out, R"(,"continued_from":)", *record.continued_from);
+    }
     out += R"(,"started":)";
     append_seconds(out, record.started);
     out += R"(,"ended":)";

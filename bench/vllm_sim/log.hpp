@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,7 +28,8 @@ struct LogRecord {
     bool stream = false;
     std::uint32_t prompt_tokens = 0;
     std::uint32_t cached_tokens = 0;
-    std::uint32_t tokens = 0;  ///< rendered, over all choices
+    std::uint32_t tokens = 0;                     ///< rendered, over all choices
+    std::optional<std::uint32_t> continued_from;  ///< first token that continues a final message
     std::uint64_t head_bytes = 0;
     std::uint64_t bytes_written = 0;
     std::vector<std::pair<std::uint32_t, std::uint64_t>> marks;

@@ -266,8 +266,8 @@ void Loop::run_model() {
 }
 
 bool Loop::submit(Connection& connection, const Reply& reply) {
-    if (!model_->submit(connection.serial(), reply.prompt_tokens, reply.cached_tokens, reply.tokens,
-                        engine_.now)) {
+    if (!model_->submit(connection.serial(), reply.prompt_tokens, reply.cached_tokens,
+                        reply.steps(), engine_.now)) {
         return false;
     }
     sequences_[connection.serial()] = &connection;

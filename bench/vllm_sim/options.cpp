@@ -146,6 +146,8 @@ void define_behaviour(CLI::App& app, Options& options, Raw& raw) {
                  "usage in every stream");
     app.add_flag("--refuse-continuous-usage", options.refuse_continuous_usage,
                  "400 for stream_options.continuous_usage_stats");
+    app.add_flag("--no-continue", options.refuse_continuation,
+                 "400 for continue_final_message, as engines that do not know it");
     app.add_flag("--null-usage", options.null_usage,
                  "\"usage\":null in stream chunks (older vLLM)");
     app.add_flag_callback(

@@ -36,6 +36,7 @@ struct Options {
 
     bool force_include_usage = false;
     bool refuse_continuous_usage = false;
+    bool refuse_continuation = false;
     bool null_usage = false;
     bool prompt_details = true;
     bool old_metrics = false;

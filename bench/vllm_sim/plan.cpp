@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "bench/vllm_sim/continuation.hpp"
 #include "bench/vllm_sim/dialect.hpp"
 #include "bench/vllm_sim/text.hpp"
 
@@ -76,22 +77,34 @@ void plan_tokens(Engine& engine, const ApiRequest& request, Reply& reply) {
         tokens = engine.texts.of(reply.seed).tokens_for_bytes(*bytes);
         reply.text_bytes = bytes;
     }
-    reply.tokens = std::max(1U, tokens);
+    // The controls mean the whole text: a continued answer adds what the final message lacks of it.
+    const std::uint32_t total = std::max(1U, tokens);
+    reply.tokens = total - std::min(reply.begin, total);
     if (request.max_tokens && *request.max_tokens < reply.tokens) {
         reply.tokens = *request.max_tokens;
         reply.length = true;
     }
-    reply.reasoning_tokens = std::min(controls.reasoning_tokens.value_or(0), reply.tokens);
+    const std::uint32_t reasoning = controls.reasoning_tokens.value_or(0);
+    reply.reasoning_tokens = std::min(reasoning - std::min(reply.begin, reasoning), reply.tokens);
 }
 
 void plan_prompt(Engine& engine, const ApiRequest& request, Reply& reply) {
     const Controls& controls = request.controls;
-    reply.prompt_tokens = std::max(
-        1U,
-        controls.prompt_tokens.value_or(prompt_tokens_of(request.prompt) +
-                                        (request.query_text.empty() || request.api == Api::tokenize
-                                             ? 0
-                                             : prompt_tokens_of(request.query_text))));
+    std::string_view counted = request.prompt;
+    Continuation continuation;
+    if (request.continues) {
+        const FinalMessage message = final_message_of(request.prompt);
+        continuation = continue_after(message.text, reply.seed);
+        counted = counted.substr(0, message.earlier_bytes);  // only its length counts
+    }
+    reply.begin = continuation.begin;
+    reply.prompt_tokens =
+        std::max(1U, controls.prompt_tokens.value_or(
+                         prompt_tokens_of(counted) +
+                         (request.query_text.empty() || request.api == Api::tokenize
+                              ? 0
+                              : prompt_tokens_of(request.query_text)))) +
+        continuation.held;
     if (controls.cached_tokens) {
         reply.cached_tokens = std::min(*controls.cached_tokens, reply.prompt_tokens);
     } else if (engine.shared.options.prefix_cache_blocks > 0 && generates(request.api)) {
@@ -154,6 +167,10 @@ std::expected<void, Refusal> check(Engine& engine, const Fault& fault, ApiReques
     }
     if (auto usage = check_usage(engine.shared.options, fault, request); !usage) {
         return usage;
+    }
+    if (engine.shared.options.refuse_continuation && request.continues) {
+        return refuse(400, "Extra inputs are not permitted: 'continue_final_message'.",
+                      "BadRequestError", "continue_final_message");
     }
     if (auto model = check_model(engine.shared.options, request); !model) {
         return model;

@@ -21,16 +21,21 @@ std::string_view cut(const Reply& reply, std::size_t begin, std::string_view tex
 
 std::string_view piece(const Reply& reply, Texts& texts, std::uint32_t choice,
                        std::uint32_t index) {
+    if (index >= reply.tokens) {
+        return {};
+    }
     TokenText& text = texts.of(reply.seed + choice);
-    const std::size_t begin = reply.text_bytes ? text.range(0, index).size() : 0;
-    return cut(reply, begin, text.range(index, 1));
+    const std::uint32_t at = reply.begin + index;
+    const std::size_t begin = reply.text_bytes ? text.range(0, at).size() : 0;
+    return cut(reply, begin, text.range(at, 1));
 }
 
 std::string_view text_from(const Reply& reply, Texts& texts, std::uint32_t choice,
                            std::uint32_t first) {
     TokenText& text = texts.of(reply.seed + choice);
-    const std::size_t begin = reply.text_bytes ? text.range(0, first).size() : 0;
-    return cut(reply, begin, text.range(first, reply.tokens - std::min(first, reply.tokens)));
+    const std::uint32_t at = reply.begin + first;
+    const std::size_t begin = reply.text_bytes ? text.range(0, at).size() : 0;
+    return cut(reply, begin, text.range(at, reply.tokens - std::min(first, reply.tokens)));
 }
 
 std::uint32_t prompt_share(const Reply& reply, std::uint32_t choice) {

@@ -3,6 +3,7 @@
 // length if asked), usage objects.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -21,7 +22,8 @@ struct Reply {
     std::int64_t created = 0;  ///< Unix seconds
     std::uint32_t prompt_tokens = 1;
     std::uint32_t cached_tokens = 0;
-    std::uint32_t tokens = 0;            ///< output tokens per choice
+    std::uint32_t tokens = 0;            ///< output tokens per choice; 0: nothing is left to add
+    std::uint32_t begin = 0;             ///< index of the first one, of a continued answer
     std::uint32_t reasoning_tokens = 0;  ///< the first ones of `tokens`
     std::uint32_t choices = 1;           ///< n times the number of prompts
     std::uint32_t prompts = 1;
@@ -41,7 +43,9 @@ struct Reply {
     std::string chunk_head;  ///< beginning of every event, filled by Dialect::begin
 
     std::uint32_t completion_tokens() const { return tokens * choices; }
-    bool is_last(std::uint32_t index) const { return index + 1 == tokens; }
+    /// Events per choice: an answer without tokens still says that it is finished.
+    std::uint32_t steps() const { return std::max(1U, tokens); }
+    bool is_last(std::uint32_t index) const { return index + 1 >= tokens; }
 };
 
 /// Text of token `index` of a choice.

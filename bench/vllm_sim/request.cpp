@@ -170,6 +170,10 @@ public:
             const std::string key(prompt_key(request_.api));
             return bad_request("Field required: '" + key + "'.", key);
         }
+        if (request_.continues && add_generation_prompt_) {
+            return bad_request(
+                "Cannot set both `continue_final_message` and `add_generation_prompt` to True.");
+        }
         request_.inputs = count_inputs(request_.api, request_.prompt);
         return std::move(request_);
     }
@@ -224,6 +228,10 @@ private:
             request_.previous_response_id = text_of(value);
         } else if (key == "query" || key == "text_1") {
             request_.query_text = text_of(value);
+        } else if (key == "continue_final_message") {
+            request_.continues = request_.api == Api::chat && is_true(value);
+        } else if (key == "add_generation_prompt") {
+            add_generation_prompt_ = value != "false";
         } else if (key == "sim") {
             return read_sim_member(request_.controls, value).empty();
         }
@@ -233,6 +241,7 @@ private:
     std::string_view body_;
     std::string_view tools_;
     std::string_view tool_choice_;
+    bool add_generation_prompt_ = true;
     ApiRequest request_;
 };
 

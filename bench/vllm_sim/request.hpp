@@ -78,6 +78,7 @@ struct ApiRequest {
     bool named_tool = false;   ///< the request names it, so finish_reason is "stop" in vLLM
     bool store = true;
     bool background = false;
+    bool continues = false;  ///< chat: the model goes on with the final message
     std::string previous_response_id;
     std::string query_text;  ///< rerank query, tokenize prompt
     Controls controls;

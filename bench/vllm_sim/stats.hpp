@@ -57,6 +57,7 @@ struct LoopStats {
     Slot<std::uint64_t> cut_by_length;
     Slot<std::uint64_t> aborted;
     Slot<std::uint64_t> faults;
+    Slot<std::uint64_t> continued;  ///< went on with a final message
     Slot<std::uint64_t> prompt_tokens;
     Slot<std::uint64_t> generation_tokens;
     Slot<std::uint64_t> cache_queries;  ///< tokens
