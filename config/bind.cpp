@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <concepts>
 
+#include "config/address_syntax.hpp"
 #include "config/describe.hpp"
 #include "config/syntax.hpp"
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/address_syntax.hpp"
 #include "config/base/header_field.hpp"
 #include "config/describe.hpp"
 #include "config/manifest_parts.hpp"

@@ -2,6 +2,7 @@
 #include <concepts>
 #include <functional>
 
+#include "config/address_syntax.hpp"
 #include "config/base/header_field.hpp"
 #include "config/describe.hpp"
 #include "config/reference_intro.hpp"

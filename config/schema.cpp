@@ -4,6 +4,7 @@
 #include <concepts>
 #include <nlohmann/json.hpp>
 
+#include "config/address_syntax.hpp"
 #include "config/describe.hpp"
 #include "config/syntax.hpp"
 

@@ -1,10 +1,10 @@
-// The small grammars of the document: durations, sizes, addresses, URLs, names. Each parser takes
-// the whole text and answers nullopt for anything else; the caller knows the key and writes the
-// sentence. The gateway uses the same parsers, so that what was checked is what is used.
-// Thread-safety: free functions without state. Units: durations in nanoseconds, sizes in bytes.
+// The small grammars of the document: durations, sizes, sums, names (those of addresses are in
+// config/address_syntax). Each parser takes the whole text and answers nullopt for anything else;
+// the caller knows the key and writes the sentence. The gateway uses the same parsers, so that what
+// was checked is what is used. Thread-safety: free functions without state. Units: durations in
+// nanoseconds, sizes in bytes.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -24,13 +24,10 @@ std::optional<std::uint64_t> parse_size(std::string_view text);
 std::optional<std::uint64_t> parse_count(std::string_view text);
 /// `3`, `0.15`: at most six digits before and after the point.
 std::optional<Dollars> parse_dollars(std::string_view text);
-/// `host:port` or `[ipv6]:port`; the host is returned without brackets and is not checked further.
-std::optional<Address> parse_address(std::string_view text);
 
 /// The shortest text that the parser above reads back.
 std::string format_duration(Duration value);
 std::string format_size(std::uint64_t bytes);
-std::string format_address(const Address& address);
 std::string format_dollars(Dollars amount);
 std::string format_count(std::uint64_t value);
 std::string format_milliseconds(std::uint64_t value);
@@ -46,32 +43,5 @@ bool is_token(std::string_view text);
 /// Labels of letters, digits and inner hyphens, at most 253 characters; a trailing dot is not
 /// accepted.
 bool is_host_name(std::string_view text);
-bool is_ipv4(std::string_view text);
-bool is_ipv6(std::string_view text);  ///< without brackets
-/// 127.0.0.0/8 or ::1.
-bool is_loopback(std::string_view ip);
-
-/// An endpoint as written in `backends.*.endpoints.static`: scheme, host and port, nothing else.
-struct EndpointUrl {
-    bool https = false;
-    std::string host;  ///< IP literal without brackets, or a name
-    std::uint16_t port = 0;
-    bool operator==(const EndpointUrl&) const = default;
-};
-
-/// `http://127.0.0.1:8001`, `https://[::1]`; the port defaults to 80 or 443, one trailing `/` is
-/// allowed.
-std::optional<EndpointUrl> parse_endpoint_url(std::string_view text);
-
-/// A network; IPv4 uses the first four bytes.
-struct Cidr {
-    std::array<std::uint8_t, 16> bytes{};
-    std::uint8_t prefix = 0;
-    bool v6 = false;
-    bool operator==(const Cidr&) const = default;
-};
-
-/// `10.0.0.0/8`, `fd00::/8`, or a single address. Bits behind the prefix must be zero.
-std::optional<Cidr> parse_cidr(std::string_view text);
 
 }  // namespace millrace::config

@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "config/address_syntax.hpp"
 #include "config/base/header_field.hpp"
 #include "config/syntax.hpp"
 

@@ -1,5 +1,6 @@
 #include <set>
 
+#include "config/address_syntax.hpp"
 #include "config/syntax.hpp"
 #include "config/validate.hpp"
 

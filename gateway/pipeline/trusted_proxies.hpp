@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "config/syntax.hpp"
+#include "config/address_syntax.hpp"
 
 namespace millrace::gateway {
 

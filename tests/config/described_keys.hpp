@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "config/address_syntax.hpp"
 #include "config/describe.hpp"
 #include "config/syntax.hpp"
 
