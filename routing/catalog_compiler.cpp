@@ -1,27 +1,27 @@
 // Catalog::compile: names first, then the rules of `models` and what chooses among them, then the
-// rules of routes joined with models.
+// rules of routes joined with models. What a rule holds is routing/rule_builder's.
 #include <algorithm>
-#include <map>
 #include <set>
 #include <string>
 #include <utility>
 
 #include "routing/catalog.hpp"
-#include "routing/hedge.hpp"
-#include "routing/rollout_settings.hpp"
+#include "routing/rule_builder.hpp"
 
 namespace millrace::routing {
 
 class CatalogCompiler {
 public:
     CatalogCompiler(Catalog& catalog, RoutingState& state, MetricInterner& metrics)
-        : catalog_(catalog), config_(catalog.loaded_->config), state_(state), metrics_(metrics) {}
+        : catalog_(catalog),
+          config_(catalog.loaded_->config),
+          state_(state),
+          builder_(config_, state, metrics) {}
 
     void compile() {
         catalog_.routes_ = HttpRouteTable(catalog_.loaded_->routes);
         collect_models();
         collect_names();
-        collect_candidates();
         compile_models();
         compile_choosers();
         bind_routes();
@@ -66,24 +66,10 @@ private:
 
     void compile_models() {
         for (const auto& known : catalog_.models_) {
-            if (known.model == nullptr || known.model->variants.empty()) {
-                continue;
+            if (known.model != nullptr && !known.model->variants.empty()) {
+                const auto own = add(builder_.of_model(known));
+                for_names(known, [own](Name& name) { name.own_rule = own; });
             }
-            Rule rule;
-            rule.label = "models";
-            take_policy(rule, known);
-            for (const auto& variant : known.model->variants) {
-                Target target;
-                target.variant = variant.name;
-                target.backend_name = variant.backend;
-                target.weight = variant.weight;
-                target.served_name = variant.served_name.empty() ? known.id : variant.served_name;
-                rule.targets.push_back(std::move(target));
-            }
-            rule.tickets = state_.tickets.acquire("model " + known.id);
-            rule.retries = std::make_shared<RetryBudget>();
-            const auto own = add(std::move(rule));
-            for_names(known, [own](Name& name) { name.own_rule = own; });
         }
     }
 
@@ -97,17 +83,6 @@ private:
 
     static bool chooses(const KnownModel& known) {
         return known.model != nullptr && (!known.model->rules.empty() || known.model->automatic);
-    }
-
-    /// Only these are measured.
-    void collect_candidates() {
-        for (const auto& model : config_.models) {
-            if (model.automatic) {
-                for (const auto& candidate : model.automatic->candidates) {
-                    measures_.emplace(candidate, state_.measures.acquire(candidate));
-                }
-            }
-        }
     }
 
     /// The models with variants are compiled already.
@@ -200,157 +175,14 @@ private:
     }
 
     void bind(const Source& source, std::size_t id, std::uint32_t model) {
-        auto rule = joined(*source.route, *source.rule, model);
-        rule.tickets = source.tickets;
-        rule.retries = std::make_shared<RetryBudget>();
+        const auto* known = model == Catalog::kNoModel ? nullptr : &catalog_.models_[model];
+        auto rule = builder_.of_route(*source.route, *source.rule, known, source.tickets);
         catalog_.bindings_[id].emplace_back(model, add(std::move(rule)));
     }
 
-    Rule joined(const config::HttpRoute& route, const config::HttpRouteRule& manifest,
-                std::uint32_t model) {
-        Rule rule;
-        rule.label = route.namespace_name + "/" + route.name;
-        rule.manifest = &manifest;
-        rule.replaces_prefix = manifest.rewrite && manifest.rewrite->replace_prefix_match &&
-                               !manifest.rewrite->replace_full_path;
-        rule.request_timeout = manifest.request_timeout;
-        rule.backend_request_timeout = manifest.backend_request_timeout;
-        if (model != Catalog::kNoModel) {
-            take_policy(rule, catalog_.models_[model]);
-        }
-        for (const auto& ref : manifest.backends) {
-            Target target;
-            target.variant = ref.name;
-            target.backend_name = ref.name;
-            target.weight = ref.weight;
-            target.served_name = rule.model_id;
-            take_variant(rule, target);
-            rule.targets.push_back(std::move(target));
-        }
-        return rule;
-    }
-
-    void take_policy(Rule& rule, const KnownModel& known) {
-        rule.model_id = known.id;
-        rule.model = known.model;
-        if (const auto measure = measures_.find(known.id); measure != measures_.end()) {
-            rule.measure = measure->second;
-        }
-        if (known.model != nullptr) {
-            rule.sticky = known.model->sticky;
-            rule.unready = known.model->unready;
-            rule.policy = policy_of(known.model->picker);
-        }
-    }
-
-    static std::optional<Policy> policy_of(const config::Picker& picker) {
-        if (picker.by.empty()) {
-            return std::nullopt;
-        }
-        Policy policy;
-        policy.guard = picker.guard_percent / 100.0;
-        for (const auto affinity : picker.by) {
-            switch (affinity) {
-                case config::Affinity::adapter:
-                    policy.stages.push_back(Stage::lora_affinity);
-                    break;
-                case config::Affinity::session:
-                    policy.stages.push_back(Stage::session_affinity);
-                    break;
-                case config::Affinity::prefix:
-                    policy.stages.push_back(Stage::prefix_affinity);
-                    break;
-                case config::Affinity::load: policy.stages.push_back(Stage::load_aware); break;
-            }
-        }
-        return policy;
-    }
-
-    /// A manifest cannot say what a backend calls the model; a variant of the model on the same
-    /// backend can.
-    static void take_variant(const Rule& rule, Target& target) {
-        if (rule.model == nullptr) {
-            return;
-        }
-        const auto& variants = rule.model->variants;
-        const auto found =
-            std::ranges::find(variants, target.backend_name, &config::Variant::backend);
-        if (found != variants.end()) {
-            target.variant = found->name;
-            if (!found->served_name.empty()) {
-                target.served_name = found->served_name;
-            }
-        }
-    }
-
-    /// A rule between just the two variants of the model's rollout leaves the shares to it.
-    void take_rollout(Rule& rule) {
-        if (rule.model == nullptr || !rule.model->rollout || rule.targets.size() != 2) {
-            return;
-        }
-        const auto names = rollout_names(*rule.model);
-        auto& first = rule.targets[0];
-        auto& second = rule.targets[1];
-        if (first.variant == names.canary) {
-            std::swap(first, second);
-        }
-        if (first.variant == names.stable && second.variant == names.canary) {
-            rule.rollout = state_.rollouts.acquire(names, rule.model->rollout->steps.front());
-        }
-    }
-
     std::uint32_t add(Rule rule) {
-        take_rollout(rule);
-        std::vector<Share> shares;
-        for (auto& target : rule.targets) {
-            const auto backend = config_.backends.find(target.backend_name);
-            if (backend != config_.backends.end()) {
-                target.backend = &backend->second;
-                target.pool = state_.pools.acquire(target.backend_name);
-            }
-            target.backend_metric = metrics_.backend(target.backend_name);
-            target.variant_metric = metrics_.variant(labels(rule, target));
-            shares.push_back({target.variant, target.weight});
-        }
-        rule.weights = WeightTable(shares);
-        if (rule.model != nullptr && rule.model->hedge) {
-            rule.hedging = std::make_shared<Hedging>();
-        }
-        if (rule.model != nullptr && rule.model->mirror) {
-            rule.mirror = mirror_of(*rule.model->mirror);
-        }
         catalog_.rules_.push_back(std::move(rule));
         return static_cast<std::uint32_t>(catalog_.rules_.size() - 1);
-    }
-
-    Target mirror_of(const config::Mirror& settings) {
-        Target mirror;
-        mirror.variant = "mirror";
-        mirror.backend_name = settings.backend;
-        mirror.served_name = settings.served_name;
-        mirror.weight = settings.percent;
-        const auto backend = config_.backends.find(settings.backend);
-        if (backend != config_.backends.end()) {
-            mirror.backend = &backend->second;
-            mirror.pool = state_.pools.acquire(settings.backend);
-        }
-        mirror.backend_metric = metrics_.backend(settings.backend);
-        return mirror;
-    }
-
-    static VariantLabels labels(const Rule& rule, const Target& target) {
-        VariantLabels labels;
-        labels.model = rule.model_id.empty() ? kUnknownModel : std::string_view(rule.model_id);
-        labels.variant = target.variant;
-        labels.backend = target.backend_name;
-        labels.route = rule.label;
-        if (target.backend != nullptr) {
-            labels.kubernetes_namespace = target.backend->kubernetes_namespace;
-        }
-        if (rule.model != nullptr) {
-            labels.workload_class = rule.model->workload_class;
-        }
-        return labels;
     }
 
     void find_shortcuts() {
@@ -392,8 +224,7 @@ private:
     Catalog& catalog_;
     const config::Config& config_;
     RoutingState& state_;
-    MetricInterner& metrics_;
-    std::map<std::string, std::shared_ptr<ModelMeasure>, std::less<>> measures_;
+    RuleBuilder builder_;
 };
 
 std::shared_ptr<const Catalog> Catalog::compile(std::shared_ptr<const config::Loaded> loaded,

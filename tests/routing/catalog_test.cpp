@@ -207,18 +207,6 @@ TEST(Catalog, ControlEndpointsNeedAnExactPath) {
     EXPECT_EQ(error_of(world, get("/%73leep")), "path_not_found");
 }
 
-TEST(Catalog, TakesTheManifestsTimeouts) {
-    auto world = two_models();
-    world.routes = {gpt4_route()};
-    world.routes[0].rules[0].request_timeout = std::chrono::seconds(30);
-    world.routes[0].rules[0].backend_request_timeout = std::chrono::seconds(10);
-    world.publish();
-    const auto found = world.catalog->find(chat("gpt-4"));
-    EXPECT_EQ(found->rule->request_timeout, std::chrono::seconds(30));
-    EXPECT_EQ(found->rule->backend_request_timeout, std::chrono::seconds(10));
-    EXPECT_EQ(found->rule->manifest->backends.size(), 2U);
-}
-
 TEST(Catalog, SurvivesReloadsWithPoolsTicketsAndGenerations) {
     auto world = two_models();
     world.routes = {gpt4_route()};
