@@ -1,25 +1,18 @@
 #include "gateway/upstream/attempt.hpp"
 
 #include <algorithm>
-#include <boost/asio/ip/address.hpp>
 #include <cstring>
 #include <string>
 #include <utility>
 
 #include "config/base/assert.hpp"
-#include "config/base/shortage.hpp"
-#include "gateway/tls/session.hpp"
+#include "gateway/upstream/dial.hpp"
+#include "gateway/upstream/timeout_error.hpp"
 
 namespace millrace::gateway {
 namespace {
 
 constexpr std::size_t kReadSize = std::size_t{64} * 1024;
-
-using boost::asio::ip::tcp;
-
-std::unexpected<Error> upstream_failure(Errc code, std::string detail) {
-    return failure(code, Origin::upstream, std::move(detail));
-}
 
 }  // namespace
 
@@ -70,30 +63,7 @@ Error Attempt::interrupted() const {
     if (interrupt_ == Interrupt::aborted) {
         return to_error(abort_.reason());
     }
-    const auto& limits = options_.timeouts;
-    const auto sentence = [](std::string_view what, Duration limit) {
-        return std::string(what) + " within " +
-               std::to_string(
-                   std::chrono::duration_cast<std::chrono::milliseconds>(limit).count()) +
-               " ms.";
-    };
-    switch (deadline_code_) {
-        case Errc::upstream_connect_timeout:
-            return {deadline_code_, Origin::upstream,
-                    sentence("The backend could not be connected", limits.connect)};
-        case Errc::first_byte_timeout:
-            return {deadline_code_, Origin::upstream,
-                    sentence("The backend did not begin to answer", limits.first_byte)};
-        case Errc::first_token_timeout:
-            return {deadline_code_, Origin::upstream,
-                    sentence("The backend sent no first token", limits.first_token)};
-        case Errc::idle_timeout:
-            return {deadline_code_, Origin::upstream,
-                    sentence("The backend fell silent: nothing was read", limits.idle)};
-        default: break;
-    }
-    return {Errc::total_timeout, Origin::upstream,
-            sentence("The request was not finished", options_.total_limit)};
+    return timeout_error(deadline_code_, options_.timeouts, options_.total_limit);
 }
 
 Error Attempt::connection_lost() const {
@@ -119,52 +89,15 @@ Task<Result<void>> Attempt::connect(const routing::EndpointState& endpoint,
         phase_ = Phase::sending;
         co_return Result<void>{};
     }
-    co_return co_await open(endpoint, backend);
-}
-
-Task<Result<void>> Attempt::open(const routing::EndpointState& endpoint,
-                                 const BackendRuntime& backend) {
-    boost::system::error_code error;
-    const auto address = boost::asio::ip::make_address(endpoint.address.host, error);
-    if (error) {
-        co_return upstream_failure(Errc::upstream_connect_failed,
-                                   "The backend's address is not known yet.");
-    }
-    const tcp::endpoint where(address, endpoint.address.port);
     arm(loop_.recent() + options_.timeouts.connect, Errc::upstream_connect_timeout);
-    connection_ = std::make_unique<Connection>(loop_, where.protocol());
-    const std::error_code failed = co_await connection_->socket.connect(where);
+    auto dialled = co_await dial(loop_, connection_, endpoint, backend);
     if (interrupt_ != Interrupt::none) {
         co_return std::unexpected(interrupted());
     }
-    if (is_own_shortage(failed)) {
-        // Not the endpoint's failure: no evidence against it, and none to try elsewhere with.
-        co_return failure(Errc::server_overloaded, Origin::internal,
-                          "The gateway could not open another connection (" + failed.message() +
-                              "); try again shortly.");
+    if (dialled) {
+        phase_ = Phase::sending;
     }
-    if (failed) {
-        co_return upstream_failure(Errc::upstream_connect_failed,
-                                   "The backend could not be connected: " + failed.message() + ".");
-    }
-    if (endpoint.address.https) {
-        auto session = std::make_unique<TlsSession>(
-            *backend.tls, connection_->socket.native(),
-            endpoint.address.name.empty() ? endpoint.address.host : endpoint.address.name);
-        connection_->tls = backend.tls;
-        const bool secure = co_await connection_->socket.handshake(std::move(session));
-        if (interrupt_ != Interrupt::none) {
-            co_return std::unexpected(interrupted());
-        }
-        if (!secure) {
-            co_return upstream_failure(
-                Errc::upstream_connect_failed,
-                "TLS to the backend failed: " + connection_->socket.tls()->failure());
-        }
-    }
-    connection_->generation = endpoint.generation;
-    phase_ = Phase::sending;
-    co_return Result<void>{};
+    co_return dialled;
 }
 
 Task<Result<void>> Attempt::send(Pieces pieces) {
@@ -275,56 +208,21 @@ Task<Result<void>> Attempt::read_head() {
         }
     }
     phase_ = Phase::body;
-    remaining_ = head().framing.content_length;
+    body_ = http1::BodyDecoder(head().framing);
     undecoded_ = in_.view().substr(connection_->parser.consumed());
     co_return Result<void>{};
-}
-
-bool Attempt::is_body_complete() const {
-    switch (head().framing.kind) {
-        case http1::BodyKind::none: return true;
-        case http1::BodyKind::length: return remaining_ == 0;
-        case http1::BodyKind::chunked: return chunks_.done();
-        case http1::BodyKind::until_close: return saw_eof_;
-    }
-    return true;
 }
 
 bool Attempt::body_came_with_head() const {
     const auto kind = head().framing.kind;
     return kind == http1::BodyKind::none ||
-           (kind == http1::BodyKind::length && (remaining_ == 0 || !undecoded_.empty()));
+           (kind == http1::BodyKind::length && (body_.is_complete(false) || !undecoded_.empty()));
 }
 
 void Attempt::decode(std::vector<std::string_view>& pieces) {
-    switch (head().framing.kind) {
-        case http1::BodyKind::none: break;
-        case http1::BodyKind::length: {
-            const auto size = std::min<std::uint64_t>(remaining_, undecoded_.size());
-            if (size > 0) {
-                pieces.push_back(undecoded_.substr(0, size));
-                undecoded_.remove_prefix(size);
-                remaining_ -= size;
-            }
-            break;
-        }
-        case http1::BodyKind::chunked: {
-            const auto used = chunks_.decode(
-                undecoded_, [&pieces](std::string_view piece) { pieces.push_back(piece); });
-            if (!used) {
-                broken_ = Error{Errc::upstream_truncated, Origin::upstream,
-                                "The backend's answer broke off: " + used.error().detail};
-                break;
-            }
-            undecoded_.remove_prefix(*used);
-            break;
-        }
-        case http1::BodyKind::until_close:
-            if (!undecoded_.empty()) {
-                pieces.push_back(undecoded_);
-                undecoded_ = {};
-            }
-            break;
+    if (const auto decoded = body_.decode(undecoded_, pieces); !decoded) {
+        broken_ = Error{Errc::upstream_truncated, Origin::upstream,
+                        "The backend's answer broke off: " + decoded.error().detail};
     }
 }
 
@@ -342,7 +240,7 @@ Task<Result<BodyProgress>> Attempt::read(std::vector<std::string_view>& pieces) 
         if (broken_) {
             co_return std::unexpected(*broken_);
         }
-        if (is_body_complete()) {
+        if (body_.is_complete(saw_eof_)) {
             phase_ = Phase::done;
             timer_.disarm();
             co_return BodyProgress::complete;

@@ -17,7 +17,7 @@
 #include "config/base/clock.hpp"
 #include "config/base/error.hpp"
 #include "config/model.hpp"
-#include "gateway/http1/chunk_decoder.hpp"
+#include "gateway/http1/body_decoder.hpp"
 #include "gateway/http1/response_parser.hpp"
 #include "gateway/runtime/abort_signal.hpp"
 #include "gateway/runtime/buffer.hpp"
@@ -107,11 +107,9 @@ private:
     void arm_for_body();
     Error interrupted() const;
     Error connection_lost() const;
-    Task<Result<void>> open(const routing::EndpointState& endpoint, const BackendRuntime& backend);
     Task<Result<void>> fill();
     Result<bool> parse_head();
     void decode(std::vector<std::string_view>& pieces);
-    bool is_body_complete() const;
 
     Loop& loop_;
     UpstreamPool& pool_;
@@ -120,8 +118,7 @@ private:
     std::unique_ptr<Connection> connection_;
     Buffer in_;                   // bytes of the last read
     std::string_view undecoded_;  // of in_
-    http1::ChunkDecoder chunks_{Origin::upstream};
-    std::uint64_t remaining_ = 0;  // of a body with a length
+    http1::BodyDecoder body_;
     std::uint64_t bytes_read_ = 0;
     Instant sent_at_{};
     Timer timer_;
