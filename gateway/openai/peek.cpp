@@ -1,10 +1,10 @@
 #include "gateway/openai/peek.hpp"
 
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <utility>
 
+#include "gateway/openai/body_keys.hpp"
 #include "metrics/tokens/json_cursor.hpp"
 
 namespace millrace::openai {
@@ -13,48 +13,6 @@ namespace {
 using metrics::JsonCursor;
 using metrics::JsonKind;
 using metrics::JsonScanner;
-
-enum KeyId : std::uint8_t {
-    kModel,
-    kStream,
-    kStreamOptions,
-    kMaxTokens,
-    kMaxCompletionTokens,
-    kMaxOutputTokens,
-    kN,
-    kStore,
-    kBackground,
-    kPreviousResponseId,
-    kTools,
-    kMessages,
-    kPrompt,
-    kInput,
-    kInstructions,
-    kSystem,
-    kCacheSalt,
-    kKeyCount
-};
-
-constexpr std::array<std::string_view, kKeyCount> kKeys{"model",
-                                                        "stream",
-                                                        "stream_options",
-                                                        "max_tokens",
-                                                        "max_completion_tokens",
-                                                        "max_output_tokens",
-                                                        "n",
-                                                        "store",
-                                                        "background",
-                                                        "previous_response_id",
-                                                        "tools",
-                                                        "messages",
-                                                        "prompt",
-                                                        "input",
-                                                        "instructions",
-                                                        "system",
-                                                        "cache_salt"};
-
-/// An escape spells one character in at most six bytes, and no key of interest is longer than 21.
-constexpr std::size_t kLongestSpelling = 6 * 21;
 
 /// Index into RequestFields::prompt_parts.
 std::size_t part_of(std::uint8_t key) {
@@ -67,61 +25,13 @@ std::size_t part_of(std::uint8_t key) {
     }
 }
 
-/// Only keys whose length is right are compared.
-// NOLINTNEXTLINE(readability-function-cognitive-complexity): one table of keys
-std::uint8_t key_id(std::string_view key) {
-    const auto is = [&](KeyId id) { return key == kKeys[id]; };
-    switch (key.size()) {
-        case 1: return is(kN) ? kN : kKeyCount;
-        case 5:
-            for (const KeyId id : {kModel, kStore, kTools, kInput}) {
-                if (is(id)) {
-                    return id;
-                }
-            }
-            return kKeyCount;
-        case 6:
-            for (const KeyId id : {kStream, kPrompt, kSystem}) {
-                if (is(id)) {
-                    return id;
-                }
-            }
-            return kKeyCount;
-        case 8: return is(kMessages) ? kMessages : kKeyCount;
-        case 10:
-            for (const KeyId id : {kMaxTokens, kBackground, kCacheSalt}) {
-                if (is(id)) {
-                    return id;
-                }
-            }
-            return kKeyCount;
-        case 12: return is(kInstructions) ? kInstructions : kKeyCount;
-        case 14: return is(kStreamOptions) ? kStreamOptions : kKeyCount;
-        case 17: return is(kMaxOutputTokens) ? kMaxOutputTokens : kKeyCount;
-        case 20: return is(kPreviousResponseId) ? kPreviousResponseId : kKeyCount;
-        case 21: return is(kMaxCompletionTokens) ? kMaxCompletionTokens : kKeyCount;
-        default: return kKeyCount;
-    }
-}
-
-std::uint8_t key_id_of_raw(std::string_view raw) {
-    if (raw.find('\\') == std::string_view::npos) {
-        return key_id(raw);
-    }
-    if (raw.size() > kLongestSpelling) {
-        return kKeyCount;
-    }
-    const auto key = metrics::json_unescape(raw);
-    return key ? key_id(*key) : std::uint8_t{kKeyCount};
-}
-
 bool is_key(std::string_view raw, std::string_view name) {
     return raw == name ||
            (raw.find('\\') != std::string_view::npos && metrics::json_unescape(raw) == name);
 }
 
 std::string quoted(std::uint8_t key) {
-    return "\"" + std::string(kKeys[key]) + "\"";
+    return "\"" + std::string(name_of(key)) + "\"";
 }
 
 /// A count as a client may write it. `value` stays empty for numbers that are no count (negative,
@@ -198,7 +108,7 @@ Result<RequestFields> Peek::finish(std::string_view whole_body) {
 
 metrics::JsonHandler::Key Peek::on_key(std::size_t begin, std::size_t end, unsigned level) {
     static_cast<void>(level);
-    const std::uint8_t id = key_id_of_raw(body_.substr(begin, end - begin));
+    const std::uint8_t id = find_body_key(body_.substr(begin, end - begin));
     if (id == kKeyCount) {
         return Key::skip;
     }
