@@ -1,72 +1,29 @@
 #include "gateway/app/app.hpp"
 
-#include <malloc.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
-#include <random>
 #include <utility>
 
 #include "gateway/adapters/resolver.hpp"
-#include "gateway/adapters/system_memory.hpp"
+#include "gateway/app/host.hpp"
 #include "gateway/app/log.hpp"
 #include "gateway/commands/exit_code.hpp"
 
 namespace millrace::gateway {
 namespace {
 
-/// While the process is stopping, this often it is looked whether it can.
 constexpr Duration kReview = std::chrono::seconds(1);
+/// While the process is stopping, this often it is looked whether it can.
 constexpr Duration kStopPoll = std::chrono::milliseconds(10);
-/// What the byte budget is when neither the configuration nor the system says.
-constexpr std::uint64_t kFallbackBudget = std::uint64_t{1} << 30U;
-
-std::size_t count_workers(const config::Process& process) {
-    return process.workers > 0 ? process.workers
-                               : std::max<std::size_t>(1, std::thread::hardware_concurrency());
-}
-
-std::uint64_t byte_budget(const config::Limits& limits) {
-    if (limits.buffered_bytes > 0) {
-        return limits.buffered_bytes;
-    }
-    const auto memory = find_system_memory();
-    return memory.bytes > 0 ? memory.bytes / 4 : kFallbackBudget;
-}
-
-/// The pod's namespace, where there is one.
-std::string own_namespace(const config::Sources& sources) {
-    if (const auto named = sources.environment("POD_NAMESPACE"); named && !named->empty()) {
-        return *named;
-    }
-    const auto mounted =
-        sources.read_file("/var/run/secrets/kubernetes.io/serviceaccount/namespace");
-    return mounted && !mounted->empty() ? *mounted : "default";
-}
 
 std::vector<std::string> look_up(const std::string& name) {
     if (name == "localhost" || name.ends_with(".localhost")) {
         return {"127.0.0.1"};  // RFC 6761 §6.3: no resolver may say otherwise
     }
     return resolve_name(name).value_or(std::vector<std::string>{});
-}
-
-std::uint64_t random_word() {
-    std::random_device entropy;
-    return (std::uint64_t{entropy()} << 32U) | entropy();
-}
-
-/// As many connections as the system lets us have.
-void raise_descriptor_limit() {
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        ::setrlimit(RLIMIT_NOFILE, &limit);
-    }
 }
 
 }  // namespace
@@ -116,12 +73,7 @@ App::~App() {
 }
 
 Result<void> App::start() {
-    std::signal(SIGPIPE, SIG_IGN);
-    raise_descriptor_limit();
-    // Request bodies come and go by the hundred kilobytes: served from the heap, not by a mapping
-    // each.
-    ::mallopt(M_MMAP_THRESHOLD, 64 * 1024 * 1024);
-    ::mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
+    prepare_process();
     const auto loaded = loaded_.current();
     set_log_level(loaded->config.logging.level);
     auto snapshot = builder_.build(loaded);
@@ -295,67 +247,6 @@ void App::review_endpoints() {
             review_endpoints();
         }
     });
-}
-
-void App::watch_files() {
-    auto files = loaded_.current()->files;
-    if (watch_ != nullptr) {
-        watch_->replace(std::move(files));
-        return;
-    }
-    watch_ = std::make_unique<FileWatch>(std::move(files), [this] {
-        boost::asio::post(control_, [this] { reload("file change"); });
-    });
-}
-
-void App::reload(const std::string& why) {
-    using metrics::ReloadResult;
-    const auto count = [this](ReloadResult result) {
-        control_slot().process().config_reloads[metrics::index_of(result)].add();
-        last_reload_succeeded_.store(result == ReloadResult::success, std::memory_order_relaxed);
-    };
-    const auto outcome = store_.reload(config_file_, sources_);
-    for (const auto& problem : outcome.problems) {
-        log(problem.severity == config::Severity::error ? config::LogLevel::error
-                                                        : config::LogLevel::warning,
-            config::to_string(problem));
-    }
-    if (outcome.result == config::ReloadResult::refused) {
-        log_error("reload (" + why + ") refused; the last good configuration stays");
-        count(ReloadResult::failure);
-        return;
-    }
-    if (outcome.result == config::ReloadResult::unchanged && !snapshot_is_stale_) {
-        log_info("reload (" + why + "): nothing changed");
-        count(ReloadResult::success);
-        return;
-    }
-    auto snapshot = builder_.build(loaded_.current());
-    if (!snapshot) {
-        snapshot_is_stale_ = true;
-        log_error("reload (" + why + ") refused: " + snapshot.error().detail);
-        count(ReloadResult::failure);
-        return;
-    }
-    publish(std::move(*snapshot));
-    count(ReloadResult::success);
-    log_info("reload (" + why + "): the new configuration serves");
-}
-
-void App::publish(std::shared_ptr<const Snapshot> snapshot) {
-    snapshot_is_stale_ = false;
-    const auto& config = snapshot->config();
-    discovery_->apply(config.backends, /*wait=*/false);
-    set_log_level(config.logging.level);
-    budget_.set_limit(byte_budget(config.limits));
-    lifecycle_.set_limits(config.drain);
-    rollouts_.follow(config);
-    health_checks_.follow(snapshot);
-    engine_metrics_.follow(snapshot);
-    snapshots_->publish(std::move(snapshot));
-    generation_.fetch_add(1, std::memory_order_relaxed);
-    register_endpoint_gauges();
-    watch_files();
 }
 
 }  // namespace millrace::gateway
