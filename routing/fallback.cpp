@@ -22,8 +22,8 @@ std::optional<Decision> decide_target(const FallbackTarget& target, const Reques
                                       EndpointView& endpoints, Random& random) {
     std::optional<Decision> decision;
     if (target.only != nullptr) {
-        decision = {target.rule->model_id, target.only->served_name, target.rule, target.only,
-                    nullptr,              {}};
+        decision = {
+            target.rule->model_id, target.only->served_name, target.rule, target.only, nullptr, {}};
     } else if (auto decided = decide(*target.rule, facts, endpoints, random)) {
         decision = *decided;
     }

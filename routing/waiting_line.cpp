@@ -41,12 +41,11 @@ bool WaitingLine::can_evict_for(const WaitOrder& order) const {
 }
 
 Waiter& WaitingLine::least_worthy() {
-    const auto band = std::ranges::find_if(bands_.rbegin(), bands_.rend(), [](const auto& entry) {
-        return entry.second.size > 0;
-    });
+    const auto band = std::ranges::find_if(bands_.rbegin(), bands_.rend(),
+                                           [](const auto& entry) { return entry.second.size > 0; });
     auto& lanes = band->second.lanes;
-    const auto most = std::ranges::max_element(
-        lanes, {}, [](const auto& entry) { return entry.second.cost; });
+    const auto most =
+        std::ranges::max_element(lanes, {}, [](const auto& entry) { return entry.second.cost; });
     return **most->second.waiters.rbegin();
 }
 

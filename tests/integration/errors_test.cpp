@@ -164,8 +164,7 @@ TEST(Errors, SayWhenNoEndpointCanBeReached) {
 }
 
 TEST(Errors, AnswerAnEndpointThatIsDrainedWith503AndARetryAfter) {
-    const Rig rig(ScriptedBackend::answering(well_behaved),
-                  "queue: {timeout: 100ms, hold: 200ms}");
+    const Rig rig(ScriptedBackend::answering(well_behaved), "queue: {timeout: 100ms, hold: 200ms}");
     ASSERT_EQ(
         rig.gateway.admin("POST", "/drain?backend=m1-pool&endpoint=" + rig.backend.url()).status(),
         200);

@@ -78,9 +78,8 @@ struct HeartbeatRig {
     Message answer_after_comments() {
         RawClient client(gateway.port());
         client.send(post(kChat, chat("m1", true), {{"x-request-id", "waited-1"}}));
-        EXPECT_TRUE(client.read_until([](const Message& seen) {
-            return seen.body.find("ahead=0") != std::string::npos;
-        }));
+        EXPECT_TRUE(client.read_until(
+            [](const Message& seen) { return seen.body.find("ahead=0") != std::string::npos; }));
         gateway.admin("POST", "/undrain?backend=m1-pool&endpoint=" + backend.url());
         return client.read_response().value_or(Message{});
     }

@@ -15,8 +15,7 @@ EndpointSet set_of(int size) {
     EndpointSet set;
     for (int i = 0; i < size; ++i) {
         EndpointAddress address{"10.0.0." + std::to_string(i), 8000, false, ""};
-        set.endpoints.push_back(
-            std::make_shared<EndpointState>(
+        set.endpoints.push_back(std::make_shared<EndpointState>(
             std::move(address), static_cast<std::uint64_t>(i), std::make_shared<Gate>(1)));
     }
     return set;

@@ -42,9 +42,8 @@ public:
         waiting_ = left;
         forget_when_idle();
         auto& tag = tags_[key(order)];
-        if (std::ranges::none_of(waiting_, [&](const Waiter* other) {
-                return key(other->order()) == key(order);
-            })) {
+        if (std::ranges::none_of(
+                waiting_, [&](const Waiter* other) { return key(other->order()) == key(order); })) {
             tag = std::max(tag, time_[order.priority]);
         }
         waiting_.push_back(&waiter);
@@ -100,16 +99,18 @@ private:
         if (waiters.empty()) {
             return nullptr;
         }
-        const auto lowest = (*std::ranges::min_element(waiters, {}, [](const Waiter* w) {
-                                return w->order().priority;
-                            }))->order().priority;
+        const auto lowest = (*std::ranges::min_element(
+                                 waiters, {}, [](const Waiter* w) { return w->order().priority; }))
+                                ->order()
+                                .priority;
         std::map<std::uint32_t, std::uint64_t> cost;
         for (const auto* waiter : waiters) {
             if (waiter->order().priority == lowest) {
                 cost[waiter->order().tenant] += waiter->order().cost;
             }
         }
-        const auto most = std::ranges::max_element(cost, {}, [](const auto& e) { return e.second; });
+        const auto most =
+            std::ranges::max_element(cost, {}, [](const auto& e) { return e.second; });
         Waiter* victim = nullptr;
         for (auto* waiter : waiters) {
             if (key(waiter->order()) == Key{lowest, most->first} &&
@@ -153,8 +154,8 @@ TEST_P(WaitingLineModelTest, AgreesOverAThousandSteps) {
             model.pop_front();
             line.pop_front();
         } else if (!model.waiting().empty()) {
-            auto& leaving = *model.waiting()[random.below(
-                static_cast<std::uint32_t>(model.waiting().size()))];
+            auto& leaving =
+                *model.waiting()[random.below(static_cast<std::uint32_t>(model.waiting().size()))];
             model.remove(leaving);
             ASSERT_TRUE(line.remove(leaving));
         }

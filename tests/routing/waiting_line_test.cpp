@@ -116,7 +116,8 @@ TEST_F(WaitingLineTest, SharesTokensByWeightWhateverTheSizes) {
     Random random(7);
     std::map<std::uint32_t, std::uint64_t> served;
     const auto refill = [&](std::uint32_t tenant) {
-        const std::uint64_t cost = tenant == 2 ? 2'000 + random.below(4'000) : 50 + random.below(300);
+        const std::uint64_t cost =
+            tenant == 2 ? 2'000 + random.below(4'000) : 50 + random.below(300);
         add({.tenant = tenant, .weight = tenant == 3 ? 2U : 1U, .cost = cost});
     };
     for (int i = 0; i < 60; ++i) {
