@@ -1,6 +1,6 @@
 #include "routing/httproute_match.hpp"
 
-#include "routing/percent.hpp"
+#include "config/base/percent.hpp"
 #include "routing/trace.hpp"
 
 namespace millrace::routing {

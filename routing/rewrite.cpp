@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "routing/percent.hpp"
+#include "config/base/percent.hpp"
 
 namespace millrace::routing {
 namespace {

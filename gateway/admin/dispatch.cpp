@@ -4,49 +4,12 @@
 #include <optional>
 #include <utility>
 
+#include "config/base/percent.hpp"
 #include "gateway/admin/control_server.hpp"
 #include "gateway/identity/digest.hpp"
 
 namespace millrace::gateway {
 namespace {
-
-int hex_digit(char c) {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    if (c >= 'A' && c <= 'F') {
-        return c - 'A' + 10;
-    }
-    return -1;
-}
-
-/// Decodes once. nullopt for a broken escape, or one that hides a control character.
-std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        char c = text[i];
-        if (c == '%') {
-            const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
-            const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
-            if (high < 0 || low < 0) {
-                return std::nullopt;
-            }
-            c = static_cast<char>(high * 16 + low);
-            i += 2;
-        } else if (c == '+' && plus_is_space) {
-            c = ' ';
-        }
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-            return std::nullopt;
-        }
-        out += c;
-    }
-    return out;
-}
 
 /// False for a broken escape. Of a repeated name the first value counts.
 bool parse_query(std::string_view text, std::map<std::string, std::string>& query) {
@@ -55,8 +18,9 @@ bool parse_query(std::string_view text, std::map<std::string, std::string>& quer
         const auto pair = text.substr(0, end);
         text.remove_prefix(std::min(end + 1, text.size()));
         const auto equals = std::min(pair.find('='), pair.size());
-        const auto name = percent_decode(pair.substr(0, equals), true);
-        const auto value = percent_decode(pair.substr(std::min(equals + 1, pair.size())), true);
+        const auto name = percent_decoded_strictly(pair.substr(0, equals), true);
+        const auto value =
+            percent_decoded_strictly(pair.substr(std::min(equals + 1, pair.size())), true);
         if (!name || !value) {
             return false;
         }
@@ -126,7 +90,7 @@ ControlResponse dispatch(const std::vector<ControlRoute>& routes, std::string_vi
     request.body = std::move(body);
     const bool query_good =
         parse_query(target.substr(std::min(question + 1, target.size())), request.query);
-    const auto decoded_path = percent_decode(path, false);
+    const auto decoded_path = percent_decoded_strictly(path);
     if (!query_good || !decoded_path) {
         return control_error(
             400, "bad_target",
@@ -142,7 +106,7 @@ ControlResponse dispatch(const std::vector<ControlRoute>& routes, std::string_vi
             continue;
         }
         if (serves(route, method)) {
-            request.capture = percent_decode(*capture, false).value_or("");
+            request.capture = percent_decoded_strictly(*capture).value_or("");
             return route.handler(request);
         }
         allowed += (allowed.empty() ? "" : ", ") + route.method;

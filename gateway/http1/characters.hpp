@@ -56,20 +56,6 @@ constexpr bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-/// Value of a hex digit, or -1.
-constexpr int hex_value(char c) {
-    if (is_digit(c)) {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    if (c >= 'A' && c <= 'F') {
-        return c - 'A' + 10;
-    }
-    return -1;
-}
-
 /// A byte that no line may contain: control bytes except HTAB, and DEL.
 constexpr bool is_control(char c) {
     const auto u = static_cast<unsigned char>(c);

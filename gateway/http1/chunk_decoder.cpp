@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "config/base/percent.hpp"
 #include "gateway/http1/characters.hpp"
 
 namespace millrace::http1 {

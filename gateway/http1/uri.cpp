@@ -1,19 +1,10 @@
 #include "gateway/http1/uri.hpp"
 
+#include "config/base/percent.hpp"
 #include "gateway/http1/characters.hpp"
 
 namespace millrace::http1 {
 namespace {
-
-/// Value of the escape whose `%` is at `at`, or -1.
-int escape_value(std::string_view text, std::size_t at) {
-    if (text.size() - at < 3) {
-        return -1;
-    }
-    const int high = hex_value(text[at + 1]);
-    const int low = hex_value(text[at + 2]);
-    return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
 
 bool ends_lines_or_strings(int value) {
     return value == 0 || value == '\n' || value == '\r';

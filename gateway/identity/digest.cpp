@@ -8,6 +8,7 @@
 #include <atomic>
 
 #include "config/base/assert.hpp"
+#include "config/base/percent.hpp"
 
 namespace millrace::gateway {
 namespace {
@@ -25,19 +26,6 @@ struct ThreadCopy {
     ThreadCopy& operator=(const ThreadCopy&) = delete;
     ~ThreadCopy() { EVP_MAC_CTX_free(context); }
 };
-
-int hex_value(char c) {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    if (c >= 'A' && c <= 'F') {
-        return c - 'A' + 10;
-    }
-    return -1;
-}
 
 }  // namespace
 

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "config/base/percent.hpp"
+
 namespace millrace::openai {
 namespace {
 
@@ -122,41 +124,9 @@ std::optional<std::string_view> match(std::string_view pattern, std::string_view
     return takes_rest || id.find('/') == std::string_view::npos ? std::optional{id} : std::nullopt;
 }
 
-std::optional<unsigned> hex_digit(char c) {
-    if (c >= '0' && c <= '9') {
-        return static_cast<unsigned>(c - '0');
-    }
-    const auto lower = static_cast<char>(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? std::optional{static_cast<unsigned>(lower - 'a' + 10)}
-                                        : std::nullopt;
-}
-
-/// Decodes once. nullopt: a broken escape or a control character.
-std::optional<std::string> percent_decode(std::string_view text) {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        char byte = text[i];
-        if (byte == '%') {
-            const auto high = i + 2 < text.size() ? hex_digit(text[i + 1]) : std::nullopt;
-            const auto low = high ? hex_digit(text[i + 2]) : std::nullopt;
-            if (!low) {
-                return std::nullopt;
-            }
-            byte = static_cast<char>(*high << 4U | *low);
-            i += 2;
-        }
-        if (static_cast<unsigned char>(byte) < 0x20 || byte == 0x7F) {
-            return std::nullopt;
-        }
-        out += byte;
-    }
-    return out;
-}
-
 /// What a server that decodes and tidies paths would see: decoded, single slashes, no dot segments.
 std::string normalised(std::string_view path) {
-    const std::string decoded = percent_decode(path).value_or(std::string(path));
+    const std::string decoded = percent_decoded_strictly(path).value_or(std::string(path));
     std::vector<std::string_view> segments;
     std::string_view rest = decoded;
     while (!rest.empty()) {
@@ -238,7 +208,7 @@ Result<SurfaceMatch> find_surface(std::string_view method, std::string_view path
         if (!id) {
             continue;
         }
-        auto decoded = percent_decode(*id);
+        auto decoded = percent_decoded_strictly(*id);
         if (!decoded) {
             return failure(Errc::bad_target, Origin::downstream,
                            "The id in the path has a broken percent-encoding or a control "

@@ -1,10 +1,10 @@
-#include "routing/percent.hpp"
+#include "config/base/percent.hpp"
 
 #include <gtest/gtest.h>
 
 #include <utility>
 
-namespace millrace::routing {
+namespace millrace {
 namespace {
 
 TEST(Percent, DecodesEscapesOnceAndLeavesBrokenOnesAlone) {
@@ -35,5 +35,19 @@ TEST(Percent, KeepsBytesThatWouldEndAStringOrLookNegative) {
     EXPECT_EQ(percent_decoded("%FF%80"), "\xFF\x80");
 }
 
+TEST(Percent, RefusesToUseWhatIsBrokenOrHidesControlCharacters) {
+    EXPECT_EQ(percent_decoded_strictly("meta%2Fllama"), "meta/llama");
+    EXPECT_EQ(percent_decoded_strictly("%252F"), "%2F");
+    EXPECT_EQ(percent_decoded_strictly("%C3%A9"), "\xC3\xA9");
+    for (const auto* text : {"%", "%4", "x%4", "%G1", "%1G", "a%00b", "%0a", "%7F", "a\tb"}) {
+        EXPECT_EQ(percent_decoded_strictly(text), std::nullopt) << text;
+    }
+}
+
+TEST(Percent, ReadsAPlusAsASpaceOnlyInForms) {
+    EXPECT_EQ(percent_decoded_strictly("a+b%2B"), "a+b+");
+    EXPECT_EQ(percent_decoded_strictly("a+b%2B", true), "a b+");
+}
+
 }  // namespace
-}  // namespace millrace::routing
+}  // namespace millrace
