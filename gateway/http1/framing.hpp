@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "config/base/error.hpp"
+#include "gateway/http1/known_field.hpp"
 
 namespace millrace::http1 {
 
@@ -37,6 +38,20 @@ struct FramingFields {
     std::string_view transfer_encoding;
     unsigned content_length_lines = 0;
     unsigned transfer_encoding_lines = 0;
+
+    /// Notes a line of a head; false when it is no framing field.
+    bool note(KnownField field, std::string_view value) {
+        if (field == KnownField::content_length) {
+            content_length = value;
+            ++content_length_lines;
+        } else if (field == KnownField::transfer_encoding) {
+            transfer_encoding = value;
+            ++transfer_encoding_lines;
+        } else {
+            return false;
+        }
+        return true;
+    }
 };
 
 /// `1*19DIGIT`, or nothing.

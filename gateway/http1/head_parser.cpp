@@ -191,13 +191,7 @@ Result<void> HeadParser::parse_fields(std::string_view buffer) {
 
 bool HeadParser::note_field(const HeaderField& field, bool first, std::optional<Error>& error) {
     const KnownField kind = known(field);
-    if (kind == KnownField::content_length) {
-        framing_.content_length = field.value;
-        ++framing_.content_length_lines;
-    } else if (kind == KnownField::transfer_encoding) {
-        framing_.transfer_encoding = field.value;
-        ++framing_.transfer_encoding_lines;
-    } else if (!first && is_singleton(kind)) {
+    if (!framing_.note(kind, field.value) && !first && is_singleton(kind)) {
         error = duplicate(kind);
         return false;
     }

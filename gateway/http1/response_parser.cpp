@@ -129,13 +129,7 @@ Result<void> ResponseParser::parse_fields(std::string_view buffer) {
         }
         const bool first = head_.fields.index_last();
         const KnownField kind = known(field);
-        if (kind == KnownField::content_length) {
-            framing_.content_length = field.value;
-            ++framing_.content_length_lines;
-        } else if (kind == KnownField::transfer_encoding) {
-            framing_.transfer_encoding = field.value;
-            ++framing_.transfer_encoding_lines;
-        } else if (kind == KnownField::content_type) {
+        if (!framing_.note(kind, field.value) && kind == KnownField::content_type) {
             repeats_content_type = repeats_content_type || !first;
         }
         return true;
