@@ -1,4 +1,3 @@
-#include <cstdio>
 #include <memory>
 #include <random>
 #include <string>
@@ -8,6 +7,7 @@
 #include "bench/load/events.hpp"
 #include "bench/load/measurement.hpp"
 #include "bench/load/modes.hpp"
+#include "bench/load/record.hpp"
 #include "bench/load/request.hpp"
 
 namespace millrace::load {
@@ -20,22 +20,13 @@ public:
           measurement_(loop_, options),
           request_(options, true),
           tokens_(expected_tokens(options.tokens)),
-          random_(options.seed) {
-        if (!options.record.empty()) {
-            record_ = std::fopen(options.record.c_str(), "w");
-        }
+          random_(options.seed),
+          record_(options.record) {
         for (std::uint32_t i = 0; i < options.connections; ++i) {
             slots_.emplace_back(tokens_);
             connections_.push_back(std::make_unique<Connection>(loop_, *this, options, i));
         }
     }
-    ~AbortStorm() {
-        if (record_ != nullptr) {
-            std::fclose(record_);
-        }
-    }
-    AbortStorm(const AbortStorm&) = delete;
-    AbortStorm& operator=(const AbortStorm&) = delete;
 
     int run() {
         measurement_.begin();
@@ -117,11 +108,7 @@ private:
         received_ += slot.checker.tokens();
         lost_ += slot.checker.lost();
         wrong_ += slot.checker.wrong();
-        if (record_ != nullptr) {
-            std::fprintf(record_, "%s %d %u %.*s\n", request_.id(slot.serial).c_str(),
-                         connection.status(), slot.checker.tokens(), static_cast<int>(how.size()),
-                         how.data());
-        }
+        record_.add(request_.id(slot.serial), connection.status(), slot.checker.tokens(), how);
         if (how == "rst") {
             connection.reset();
         } else {
@@ -139,7 +126,7 @@ private:
     RequestTemplate request_;
     std::vector<std::string> tokens_;
     std::mt19937_64 random_;
-    std::FILE* record_ = nullptr;
+    Record record_;
     std::vector<Slot> slots_;
     std::vector<std::unique_ptr<Connection>> connections_;
     std::uint64_t sent_ = 0;

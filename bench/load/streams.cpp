@@ -1,4 +1,3 @@
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -7,23 +6,11 @@
 #include "bench/load/events.hpp"
 #include "bench/load/measurement.hpp"
 #include "bench/load/modes.hpp"
+#include "bench/load/record.hpp"
 #include "bench/load/request.hpp"
 
 namespace millrace::load {
 namespace {
-
-struct File {
-    explicit File(const std::string& path)
-        : handle(path.empty() ? nullptr : std::fopen(path.c_str(), "w")) {}
-    ~File() {
-        if (handle != nullptr) {
-            std::fclose(handle);
-        }
-    }
-    File(const File&) = delete;
-    File& operator=(const File&) = delete;
-    std::FILE* handle;
-};
 
 class Streams final : public Handler {
 public:
@@ -163,7 +150,7 @@ private:
         }
     }
 
-    void finish(const Connection& connection, const char* how) {
+    void finish(const Connection& connection, std::string_view how) {
         Slot& slot = slots_[connection.index()];
         const EventChecker& checker = slot.checker;
         --outstanding_;
@@ -171,10 +158,7 @@ private:
         lost_ += checker.lost();
         wrong_ += checker.wrong();
         usage_ += checker.usage();
-        if (record_.handle != nullptr) {
-            std::fprintf(record_.handle, "%s %d %u %s\n", request_.id(slot.serial).c_str(),
-                         connection.status(), checker.tokens(), how);
-        }
+        record_.add(request_.id(slot.serial), connection.status(), checker.tokens(), how);
         if (!ended_ && !options_.once) {
             // By the timer, so that a peer that refuses everything cannot recurse.
             loop_.at(Loop::now(), [this, i = connection.index()] { send(*connections_[i]); });
@@ -195,7 +179,7 @@ private:
     Measurement measurement_;
     RequestTemplate request_;
     std::vector<std::string> tokens_;
-    File record_;
+    Record record_;
     std::vector<Slot> slots_;
     std::vector<std::unique_ptr<Connection>> connections_;
     std::uint64_t sent_ = 0;
