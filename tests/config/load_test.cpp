@@ -70,18 +70,6 @@ TEST(Load, FindsAllProblemsAtOnceInTheOrderOfTheDocument) {
     EXPECT_EQ(found, expected) << dump(result.problems);
 }
 
-TEST(Load, FingerprintFollowsTheFilesThatTheDocumentNames) {
-    FakeSources fake;
-    fake.files["/etc/millrace/c"] = "certificate";
-    fake.files["/etc/millrace/k"] = "key";
-    const std::string text = "listeners: {data: {tls: {certificate: c, key: k}}}\n";
-    const auto before = load_text(text, fake).loaded;
-    ASSERT_TRUE(before);
-    EXPECT_EQ(*before, *load_text(text, fake).loaded);
-    fake.files["/etc/millrace/k"] = "rotated";
-    EXPECT_NE(*before, *load_text(text, fake).loaded);
-}
-
 TEST(Load, ReadsEachManifestOnceAndKeepsTheirOrder) {
     const auto route = [](const std::string& name) {
         return "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: " +
