@@ -6,13 +6,10 @@
 #include <utility>
 
 #include "routing/gate.hpp"
+#include "tests/routing/addresses.hpp"
 
 namespace millrace::routing {
 namespace {
-
-EndpointAddress at(int last) {
-    return {"10.0.0." + std::to_string(last), 8000, false, ""};
-}
 
 TEST(EndpointAddress, WritesUrlAndAuthority) {
     EXPECT_EQ(at(1).url(), "http://10.0.0.1:8000");

@@ -8,13 +8,10 @@
 #include <vector>
 
 #include "routing/pickers.hpp"
+#include "tests/routing/addresses.hpp"
 
 namespace millrace::routing {
 namespace {
-
-EndpointAddress at(int last) {
-    return {"10.0.0." + std::to_string(last), 8000, false, ""};
-}
 
 class CountingTicket final : public Ticket {
 public:

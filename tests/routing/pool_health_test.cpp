@@ -6,6 +6,7 @@
 #include "routing/endpoints.hpp"
 #include "routing/gate.hpp"
 #include "routing/pickers.hpp"
+#include "tests/routing/addresses.hpp"
 
 namespace millrace::routing {
 namespace {
@@ -13,10 +14,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Instant kStart = Instant{} + 1h;
-
-EndpointAddress at(int last) {
-    return {"10.0.0." + std::to_string(last), 8000, false, ""};
-}
 
 class PoolHealthTest : public testing::Test {
 protected:

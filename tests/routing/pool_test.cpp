@@ -7,13 +7,10 @@
 
 #include "routing/endpoints.hpp"
 #include "routing/pickers.hpp"
+#include "tests/routing/addresses.hpp"
 
 namespace millrace::routing {
 namespace {
-
-EndpointAddress at(int last) {
-    return {"10.0.0." + std::to_string(last), 8000, false, ""};
-}
 
 TEST(Pool, KeepsTheStateOfEndpointsThatStay) {
     PoolDirectory directory;

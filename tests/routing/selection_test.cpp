@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/routing/addresses.hpp"
+
 namespace millrace::routing {
 namespace {
 
@@ -17,16 +19,13 @@ protected:
         limits.slots_per_endpoint = 4;
         limits.prefix_blocks = 1'000;
         pool->set_limits(limits);
-        pool->update({address(1), address(2), address(3)});
+        pool->update({at(1), at(2), at(3)});
         selection.policy = &policy;
         selection.request.prompt_tokens = 1'000;
         selection.prefixes = &pool->prefixes();
         selection.tokens_per_block = 100;
     }
 
-    static EndpointAddress address(int last) {
-        return {"10.0.0." + std::to_string(last), 8000, false, ""};
-    }
     std::shared_ptr<EndpointState> endpoint(int last) const {
         return pool->snapshot()->endpoints[static_cast<std::size_t>(last - 1)];
     }
@@ -133,8 +132,8 @@ TEST_F(SelectionTest, PrefersTheHolderOfTheAdapter) {
 TEST_F(SelectionTest, ForgetsEndpointsThatAreGone) {
     selection.blocks = {11, 22, 33, 44, 55};
     note_dispatch(*pool, selection, EndpointLease(endpoint(1)));
-    pool->update({address(2), address(3)});
-    pool->update({address(1), address(2), address(3)});
+    pool->update({at(2), at(3)});
+    pool->update({at(1), at(2), at(3)});
     EXPECT_EQ(choose().reason, Reason::load_aware) << "the one that came back has an empty cache";
 }
 
