@@ -128,6 +128,7 @@ ModelChooser make_chooser(const config::Config& config, const config::Model& mod
 
 std::vector<ModelRule> model_rules(const std::vector<config::ModelRule>& rules) {
     std::vector<ModelRule> out;
+    out.reserve(rules.size());
     for (const auto& rule : rules) {
         out.push_back(compiled(rule));
     }

@@ -148,6 +148,7 @@ void RuleBuilder::take_rollout(Rule& rule) {
 void RuleBuilder::complete(Rule& rule) {
     take_rollout(rule);
     std::vector<Share> shares;
+    shares.reserve(rule.targets.size());
     for (auto& target : rule.targets) {
         const auto backend = config_.backends.find(target.backend_name);
         if (backend != config_.backends.end()) {

@@ -211,6 +211,7 @@ std::expected<RuleSet, std::string> RuleSet::compile(std::vector<ModelRule> rule
                                                std::to_string(kMaxFields) + "."));
         }
         std::vector<Share> shares;
+        shares.reserve(rule.targets.size());
         for (const auto& target : rule.targets) {
             shares.push_back({target.model, target.weight});
         }
