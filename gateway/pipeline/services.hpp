@@ -87,7 +87,7 @@ struct Services {
     ByteBudget& budget;
     const routing::OverloadLadder& overload;
     openai::ResponseIds& response_ids;
-    AccessLog* access_log;  ///< null = off
+    AccessLog* access_log = nullptr;  ///< null = off
     Published<Snapshot>::Reader& snapshots;
     ScratchPool& scratch;
     Mirrors& mirrors;
