@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "config/base/assert.hpp"
 #include "gateway/pipeline/await_answer.hpp"
 #include "gateway/pipeline/count_tokens.hpp"
 #include "gateway/runtime/wakeup.hpp"
@@ -191,8 +192,10 @@ private:
                                                      : metrics::HedgeOutcome::lost)]
                 .add();
             // The latest attempt is the one that the request's account is about.
-            if (loser.answer.record == scope_.record.attempts.last()) {
-                std::swap(*loser.answer.record, *winner.answer.record);
+            auto* const latest = scope_.record.attempts.last();
+            MILLRACE_ASSERT(latest != nullptr);
+            if (loser.answer.record == latest) {
+                std::swap(*latest, *winner.answer.record);
                 std::swap(loser.answer.record, winner.answer.record);
             }
         }
