@@ -269,7 +269,9 @@ void Exchange::finish() {
     stats.generation_tokens.add(emitted_);
     stats.e2e.observe(kE2eBuckets, seconds(engine_.now - record_.started));
     const Fault& fault = planned_.fault;
-    if (fault.kind != FaultKind::none && !fault.cuts()) {
+    const bool out_of_reach =
+        fault.place == FaultPlace::tokens && planned_.reply.stream && !broken_;
+    if (fault.kind != FaultKind::none && !fault.cuts() && !out_of_reach) {
         record_.end = std::string("fault:") + std::string(to_string(fault.kind));
         stats.faults.add(1);
     } else if (planned_.reply.length) {

@@ -147,7 +147,13 @@ TEST(SimFaults, ErrorEventsComeWhereTheyWereToldToAndEndTheStream) {
     EXPECT_EQ(count(later.body, kContent), 2U);
     EXPECT_THAT(later.body, HasSubstr("data: {\"error\":"));
     EXPECT_EQ(sim.post(kPath, kChat, "x-sim-fault: error-event\r\n").status(), 500);
-    EXPECT_EQ(sim.log()[1]["end"], "fault:error-event");
+    const auto never =
+        sim.post(kPath, kChatStream, "x-sim-fault: error-event@tokens=9\r\nx-sim-tokens: 5\r\n");
+    EXPECT_EQ(count(never.body, kContent), 5U);
+    EXPECT_EQ(sim.get_json("/sim/stats")["faults"], 3);
+    const auto log = sim.log();
+    EXPECT_EQ(log[1]["end"], "fault:error-event");
+    EXPECT_EQ(log[3]["end"], "completed") << "the answer was shorter";
 }
 
 TEST(SimFaults, StatusFaultsCarryTheirHeaders) {
