@@ -168,6 +168,14 @@ void describe(Visitor& visitor, Outliers& x) {
                           "endpoint; 0 = never.",
                    .max = 100},
                   x.failure_percent);
+    visitor.field(
+        {.key = "first_token_percent",
+         .doc = "The mean time to first token of an endpoint's streams, in percent of the "
+                "median of the other endpoints', above which it is ejected: of 10 s, "
+                "scaled to the length of the prompts, with at least 10 streams at each "
+                "of four endpoints or more. 300 = three times as long, 0 = never.",
+         .max = 100'000},
+        x.first_token_percent);
     visitor.field({.key = "ejection",
                    .doc = "How long the first ejection lasts; the n-th in a row lasts n times as "
                           "long. Then slots come back one by one.",
@@ -216,8 +224,9 @@ void describe(Visitor& visitor, Backend& x) {
                    .doc = "Health checks of every endpoint; absent = none. A pool whose endpoints "
                           "all fail holds its requests."},
                   x.health);
-    visitor.field({.key = "outliers", .doc = "When a failing endpoint gets no new requests."},
-                  x.outliers);
+    visitor.field(
+        {.key = "outliers", .doc = "When a failing or slow endpoint gets no new requests."},
+        x.outliers);
     visitor.field({.key = "metrics",
                    .doc = "The endpoints' own metrics (vLLM, SGLang, TensorRT-LLM), as advice for "
                           "the choice and for learned slots; absent = they are not asked."},

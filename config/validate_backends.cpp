@@ -74,6 +74,25 @@ void check_tls(const Backend& backend, const std::string& path, bool https, Repo
     }
 }
 
+/// Endpoints that can be compared by their first tokens: as many as routing/outlier asks for.
+constexpr std::size_t kComparable = 4;
+
+void check_outliers(const Backend& backend, const std::string& path, Report& report) {
+    const auto at = child_path(child_path(path, "outliers"), "first_token_percent");
+    const auto percent = backend.outliers.first_token_percent;
+    if (percent == 0 || report.failed(at)) {
+        return;
+    }
+    if (percent <= 100) {
+        report.error_at(at,
+                        "`first_token_percent` must be more than 100, or 0 for never: half of all "
+                        "endpoints are slower than the median.",
+                        "try 300: three times as long as the others");
+    } else if (!backend.endpoints.dns && backend.endpoints.static_urls.size() < kComparable) {
+        report.warning_at(at, "With fewer than four endpoints, `first_token_percent` ejects none.");
+    }
+}
+
 void check_backend(const std::string& name, const Backend& backend, const std::string& path,
                    Report& report) {
     if (!is_identifier(name)) {
@@ -90,6 +109,7 @@ void check_backend(const std::string& name, const Backend& backend, const std::s
         report.error_at(at, "A backend needs endpoints: `static` or `dns`.");
     }
     check_tls(backend, path, https, report);
+    check_outliers(backend, path, report);
     if (backend.health && !backend.health->path.starts_with('/')) {
         report.error_at(child_path(child_path(path, "health"), "path"),
                         in_ticks(backend.health->path) + " is not a path: it must begin with `/`.");

@@ -176,6 +176,9 @@ public:
 
     /// What an attempt that began at `started` says about its endpoint; may eject it.
     void report(const EndpointLease& lease, AttemptEvidence evidence, Instant started, Instant now);
+    /// The first content token of a stream is there, a prompt-normalised time (routing/ttft_sketch)
+    /// after the attempt began at `started`. Only of pools that eject slow endpoints.
+    void first_token(const EndpointLease& lease, Duration normalised, Instant started, Instant now);
     /// What a health check says; nothing when there is no such endpoint.
     void checked(std::string_view url, CheckResult result, Instant now);
     /// What the engine of that endpoint reports; nothing when there is no such endpoint. From one

@@ -46,6 +46,16 @@ void Pool::report(const EndpointLease& lease, AttemptEvidence evidence, Instant 
     note(health_.attempt(lease.shared()->health, evidence, started, now, random_));
 }
 
+void Pool::first_token(const EndpointLease& lease, Duration normalised, Instant started,
+                       Instant now) {
+    auto& health = lease.shared()->health;
+    const auto before = health.slot_cap();
+    note(health_.first_token(health, normalised, started, now));
+    if (health.slot_cap() > before && gate_->crowded()) {
+        gate_->pump();  // the lease may last for minutes
+    }
+}
+
 void Pool::checked(std::string_view url, CheckResult result, Instant now) {
     const auto endpoints = endpoints_.current();
     const auto found = std::ranges::find(endpoints->endpoints, url,

@@ -115,6 +115,7 @@ routing::PoolLimits SnapshotBuilder::limits_of(const config::Backend& settings) 
     }
     health.outliers.consecutive_failures = settings.outliers.failures;
     health.outliers.failure_percent = settings.outliers.failure_percent;
+    health.outliers.latency_factor = settings.outliers.first_token_percent / 100.0;
     health.outliers.max_ejected_percent = settings.outliers.max_ejected_percent;
     health.breaker.base = settings.outliers.ejection;
     health.breaker.cap = std::max(settings.outliers.ejection, settings.outliers.max_ejection);

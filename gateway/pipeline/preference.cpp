@@ -115,10 +115,16 @@ routing::Selection selection_for(RequestScope& scope, const Request& request,
 }
 
 void note_first_token(RequestScope& scope, Answer& answer) {
-    const auto took = scope.services.loop.recent() - answer.begun_at;
+    const Instant now = scope.services.loop.recent();
+    const auto took = now - answer.begun_at;
+    const auto normalised = routing::normalised_ttft(took, answer.prompt_tokens);
     auto& load = answer.endpoint.shared()->load;
     answer.endpoint.first_token();
-    load.first_tokens.observe(routing::normalised_ttft(took, answer.prompt_tokens));
+    load.first_tokens.observe(normalised);
+    // One that continues a stream has a longer prompt than the estimate says.
+    if (answer.backend->settings->outliers.first_token_percent > 0 && !answer.record->continues) {
+        answer.pool->first_token(answer.endpoint, normalised, answer.begun_at, now);
+    }
     if (answer.picked_by_load) {
         load.observe_first_token(answer.work, took);
     }

@@ -32,7 +32,8 @@ routing::Selection selection_for(const Preferring& request, routing::PromptBlock
 routing::Selection selection_for(RequestScope& scope, const Request& request,
                                  const Resolved& resolved);
 
-/// The first content of a stream is here: what it says about its endpoint's speed.
+/// The first content of a stream is here: what it says about its endpoint's speed. Of two attempts
+/// of a request only the one that won: how long the other would have taken is not known.
 void note_first_token(RequestScope& scope, Answer& answer);
 
 }  // namespace millrace::gateway

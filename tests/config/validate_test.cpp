@@ -163,6 +163,11 @@ INSTANTIATE_TEST_SUITE_P(
              "backends.a.tls.server_name", "is not a host name"},
         Case{"backends: {a: {endpoints: {static: ['http://a']}, idle_timeout: @@0s}}",
              "backends.a.idle_timeout", "between 1ms and 24h"},
+        Case{"backends: {a: {endpoints: {static: ['http://a']}, outliers: {first_token_percent: "
+             "@@100}}}",
+             "backends.a.outliers.first_token_percent",
+             "`first_token_percent` must be more than 100, or 0",
+             "try 300: three times as long as the others"},
         Case{"backends: {a: {endpoints: {static: ['http://a']}, namespace: @@a.b}}",
              "backends.a.namespace", "is not a Kubernetes namespace"}));
 
@@ -193,6 +198,9 @@ INSTANTIATE_TEST_SUITE_P(
              "No model and no route uses this backend."},
         Case{"backends: {a: {endpoints: {static: ['http://a']}, tls: @@{server_name: b}}}",
              "backends.a.tls", "`tls` does nothing"},
+        Case{"backends: {a: {endpoints: {static: ['http://a', 'http://b', 'http://c']}, outliers: "
+             "{first_token_percent: @@300}}}",
+             "backends.a.outliers.first_token_percent", "fewer than four endpoints"},
         Case{"backends: {a: {endpoints: {static: ['https://a']}, tls: {verify: @@false}}}",
              "backends.a.tls.verify", "is not verified"}));
 

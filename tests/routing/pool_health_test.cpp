@@ -50,6 +50,36 @@ TEST_F(PoolHealthTest, GivesNothingToAnEjectedEndpoint) {
     EXPECT_EQ(changes[0].to, HealthState::ejected);
 }
 
+TEST_F(PoolHealthTest, EjectsWhoseFirstTokensAreSlowWhereThatIsAsked) {
+    const auto slow_second = [this](Instant when) {
+        for (std::size_t index = 0; index < 4; ++index) {
+            const EndpointLease lease(endpoint(index));
+            for (int i = 0; i < 10; ++i) {
+                pool->first_token(lease, index == 1 ? 400ms : 100ms, when, when);
+            }
+        }
+    };
+    slow_second(kStart);
+    EXPECT_TRUE(pool->review(kStart).empty());
+    PoolLimits limits;
+    limits.health.outliers.latency_factor = 3;
+    pool->set_limits(limits);
+    const auto changes = pool->review(kStart + 1s);
+    ASSERT_EQ(changes.size(), 1U);
+    EXPECT_EQ(changes[0].endpoint, at(2).url());
+    EXPECT_EQ(changes[0].cause, HealthCause::slow_first_token);
+    EXPECT_FALSE(endpoint(1)->ready());
+}
+
+TEST_F(PoolHealthTest, AFirstTokenEarnsTrustWhileItsStreamGoesOn) {
+    report(0, AttemptEvidence::bad, 5);
+    pool->review(kStart + 12s);
+    ASSERT_EQ(endpoint(0)->limit(), 1U);
+    const EndpointLease lease(endpoint(0));
+    pool->first_token(lease, 100ms, kStart + 13s, kStart + 13s);
+    EXPECT_EQ(endpoint(0)->limit(), 2U);
+}
+
 TEST_F(PoolHealthTest, LetsItBackInSlotBySlot) {
     report(0, AttemptEvidence::bad, 5);
     pool->review(kStart + 12s);
