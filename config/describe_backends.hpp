@@ -219,6 +219,10 @@ void describe(Visitor& visitor, Backend& x) {
                           "remembered where `picker.by` has `prefix`.",
                    .max = 1'000'000'000},
                   x.prefix_cache_tokens);
+    visitor.field({.key = "cost_per_hour",
+                   .doc = "What one endpoint costs per hour, in dollars; 0 = not known. For "
+                          "`models[].rollout.cost`."},
+                  x.cost_per_hour);
     visitor.field({.key = "queue", .doc = "Requests that wait for an endpoint."}, x.queue);
     visitor.field({.key = "health",
                    .doc = "Health checks of every endpoint; absent = none. A pool whose endpoints "

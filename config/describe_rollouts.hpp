@@ -24,13 +24,12 @@ void describe(Visitor& visitor, ErrorMargin& x) {
 template <class Visitor>
 void describe(Visitor& visitor, TimeMargin& x) {
     visitor.field({.key = "tolerated_percent",
-                   .doc = "A time longer by more than this rolls the canary back once that is "
-                          "certain enough.",
+                   .doc = "An excess over this rolls the canary back once that is certain enough.",
                    .max = 999},
                   x.tolerated_percent);
     visitor.field({.key = "harm_percent",
-                   .doc = "A time longer by less than this allows the next step once that is "
-                          "certain enough; 0 = the time is not watched.",
+                   .doc = "An excess below this allows the next step once that is certain "
+                          "enough; 0 = not watched.",
                    .max = 999},
                   x.harm_percent);
 }
@@ -82,6 +81,14 @@ void describe(Visitor& visitor, Rollout& x) {
                   x.first_token);
     visitor.field({.key = "token_gap", .doc = "Mean time between the tokens of a stream."},
                   x.token_gap);
+    visitor.field({.key = "cost",
+                   .doc = "Cost per token. An attempt that ended well costs `cost_per_hour` / 3600 "
+                          "times its seconds at the endpoint, from dispatch to end, divided by the "
+                          "slots that the endpoint has then, learned or configured: that share of "
+                          "the machine was its. Per token that is divided by its prompt and "
+                          "completion tokens, where they were counted and not estimated. Needs "
+                          "`cost_per_hour` of the backends of both variants."},
+                  x.cost);
 }
 
 template <class Visitor>

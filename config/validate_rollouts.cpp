@@ -39,7 +39,7 @@ void check_steps(const std::vector<std::uint32_t>& steps, const std::string& pat
     }
 }
 
-/// harm 0 of a time = not watched.
+/// harm 0 of a time or cost = not watched.
 void check_margin(std::uint32_t tolerated, std::uint32_t harm, const std::string& path,
                   std::string_view unit, Report& report) {
     if (!report.failed(path) && harm > 0 && tolerated >= harm) {
@@ -49,7 +49,26 @@ void check_margin(std::uint32_t tolerated, std::uint32_t harm, const std::string
     }
 }
 
-void check_rollout(const Model& model, const std::string& path, Report& report) {
+/// Of both arms: a cost can only be compared with another.
+void check_prices(const Config& config, const Model& model, const std::string& path,
+                  Report& report) {
+    if (model.rollout->cost.harm_percent == 0 || report.failed(path)) {
+        return;
+    }
+    for (const auto& variant : model.variants) {
+        const auto found = config.backends.find(variant.backend);
+        const auto key = child_path(child_path("backends", variant.backend), "cost_per_hour");
+        if (found != config.backends.end() && found->second.cost_per_hour.millionths == 0 &&
+            !report.failed(key)) {
+            report.error_at(path, "`cost` is watched, so both variants need a price: " +
+                                      in_ticks(key) + " is not set.");
+            return;
+        }
+    }
+}
+
+void check_rollout(const Config& config, const Model& model, const std::string& path,
+                   Report& report) {
     if (report.failed(path)) {
         return;
     }
@@ -66,6 +85,9 @@ void check_rollout(const Model& model, const std::string& path, Report& report) 
                  child_path(path, "first_token"), "percent", report);
     check_margin(rollout.token_gap.tolerated_percent, rollout.token_gap.harm_percent,
                  child_path(path, "token_gap"), "percent", report);
+    check_margin(rollout.cost.tolerated_percent, rollout.cost.harm_percent,
+                 child_path(path, "cost"), "percent", report);
+    check_prices(config, model, child_path(path, "cost"), report);
 }
 
 }  // namespace
@@ -75,7 +97,8 @@ void validate_rollouts(const Config& config, Report& report) {
     for (std::size_t i = 0; i < config.models.size(); ++i) {
         if (config.models[i].rollout) {
             any = true;
-            check_rollout(config.models[i], child_path(item_path("models", i), "rollout"), report);
+            check_rollout(config, config.models[i], child_path(item_path("models", i), "rollout"),
+                          report);
         }
     }
     if (any && config.rollouts.state_directory.empty() && !report.failed("rollouts")) {

@@ -37,7 +37,7 @@ struct ArmTotals {
     std::uint64_t errors = 0;
     Moments first_token;  ///< of first_token_value()
     Moments token_gap;    ///< of token_gap_value(), one per stream
-    Moments cost;         ///< of cost_value(), one per request whose price is known
+    Moments cost;         ///< of cost_value(), one per attempt whose price is known
 
     ArmTotals& operator+=(const ArmTotals& other);
 };
@@ -48,7 +48,8 @@ struct ArmTotals {
 double first_token_value(Duration first_token, std::uint64_t prompt_tokens);
 /// Logarithm of a stream's mean gap between tokens, in seconds.
 double token_gap_value(Duration mean_gap);
-/// Logarithm of a request's cost per token, in any currency. Requires cost_per_token > 0.
+/// Logarithm of an attempt's cost per token, in dollars (routing/endpoint_cost). Requires
+/// cost_per_token > 0.
 double cost_value(double cost_per_token);
 
 /// How much worse a canary may be. The error rate is in absolute terms (0.01 = one point), the

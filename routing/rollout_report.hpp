@@ -9,7 +9,7 @@ namespace millrace::routing {
 
 /// One JSON object: who, phase, share, what is known of each measure, and the sentence that says
 /// why. Rates are parts of 1; times are geometric means in seconds, the first token's scaled to a
-/// prompt of 1000 tokens.
+/// prompt of 1000 tokens; costs are geometric means in dollars per token.
 std::string report_json(const Rollout& rollout);
 
 }  // namespace millrace::routing

@@ -30,7 +30,7 @@ RolloutPolicy rollout_policy(const config::Rollout& settings) {
                          settings.errors.harm_permille / 1000.0};
     policy.first_token = margin(settings.first_token);
     policy.token_gap = margin(settings.token_gap);
-    policy.cost = std::nullopt;
+    policy.cost = margin(settings.cost);
     return policy;
 }
 

@@ -7,8 +7,7 @@
 
 namespace millrace::routing {
 
-/// Cost is not watched: no prices are configured. Requires what config's validation promises;
-/// then !problem(result).
+/// Requires what config's validation promises; then !problem(result).
 RolloutPolicy rollout_policy(const config::Rollout& settings);
 
 /// Requires a rollout and its two variants. The revision is the canary's backend and served name.

@@ -33,7 +33,7 @@ std::string value_of(Measure measure, double mean) {
         return digits(100 * mean) + " %";
     }
     if (measure == Measure::cost) {
-        return digits(std::exp(mean));
+        return "$" + digits(std::exp(mean));
     }
     const double milliseconds = 1000 * std::exp(mean);
     return (milliseconds < 1000 ? digits(milliseconds) : whole(milliseconds)) + " ms";

@@ -42,6 +42,9 @@ void ArmCell::add(const ArmObservation& seen) noexcept {
     if (seen.token_gap) {
         token_gap_.add(*seen.token_gap);
     }
+    if (seen.cost) {
+        cost_.add(*seen.cost);
+    }
     version_.store(version + 2, std::memory_order_release);
 }
 
@@ -53,6 +56,7 @@ ArmTotals ArmCell::read() const noexcept {
         totals.errors = errors_.load(std::memory_order_acquire);
         totals.first_token = first_token_.read();
         totals.token_gap = token_gap_.read();
+        totals.cost = cost_.read();
         if (before % 2 == 0 && version_.load(std::memory_order_relaxed) == before) {
             return totals;
         }

@@ -31,6 +31,7 @@ struct ArmObservation {
     bool failed = false;
     std::optional<double> first_token;  ///< first_token_value()
     std::optional<double> token_gap;    ///< token_gap_value()
+    std::optional<double> cost;         ///< cost_value()
 };
 
 /// ArmTotals with one writer.
@@ -54,6 +55,7 @@ private:
     std::atomic<std::uint64_t> errors_{0};
     Sums first_token_;
     Sums token_gap_;
+    Sums cost_;
 };
 
 class RolloutTraffic {

@@ -5,6 +5,7 @@
 
 #include "gateway/pipeline/preference.hpp"
 #include "metrics/tokens/usage.hpp"
+#include "routing/endpoint_cost.hpp"
 
 namespace millrace::gateway {
 
@@ -56,12 +57,17 @@ void record_attempt(RequestScope& scope, const Answer& answer, AttemptOutcome ou
     auto& record = *answer.record;
     record.outcome = outcome;
     record.upstream_bytes_read = answer.attempt->bytes_read();
+    const Instant now = scope.services.loop.recent();
+    if (const auto price = answer.backend->settings->cost_per_hour; price.millionths > 0) {
+        const auto slots = answer.endpoint->slots.load(std::memory_order_relaxed);
+        record.dollars = routing::endpoint_dollars(price, now - answer.begun_at, slots);
+    }
     if (answer.attempt->connected()) {
         record.connection = answer.attempt->reused() ? metrics::ConnectionKind::reused
                                                      : metrics::ConnectionKind::fresh;
     }
     answer.pool->report(answer.endpoint, evidence_of(outcome, record.status, *answer.attempt),
-                        answer.begun_at, scope.services.loop.recent());
+                        answer.begun_at, now);
 }
 
 void record_success(RequestScope& scope, const Answer& answer) {

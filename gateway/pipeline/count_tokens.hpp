@@ -9,7 +9,7 @@ namespace millrace::gateway {
 
 metrics::AttemptOutcome attempt_outcome(Errc code);
 
-/// Notes how the attempt ended; while `answer.attempt` is alive.
+/// Notes how the attempt ended and what its time cost; while `answer.attempt` is alive.
 void record_attempt(RequestScope& scope, const Answer& answer, metrics::AttemptOutcome outcome);
 
 /// The answer was relayed to its end, whatever it said.

@@ -48,6 +48,18 @@ std::optional<double> token_gap(const RequestRecord& record) {
     return routing::token_gap_value(*record.content_time / (tokens - 1));
 }
 
+/// Of an attempt that ended well. Estimated tokens would compare our guesses.
+std::optional<double> cost(const RequestRecord& record, const AttemptRecord& attempt) {
+    const auto tokens = attempt.tokens.prompt.value_or(0) + attempt.tokens.completion.value_or(0);
+    const bool is_counted =
+        attempt.billed && !attempt.continues &&
+        record.exactness.value_or(metrics::Exactness::estimated) != metrics::Exactness::estimated;
+    if (attempt.dollars <= 0 || tokens == 0 || !is_counted) {
+        return std::nullopt;
+    }
+    return routing::cost_value(attempt.dollars / static_cast<double>(tokens));
+}
+
 }  // namespace
 
 std::optional<routing::ArmObservation> observation_of(const RequestRecord& record,
@@ -58,6 +70,9 @@ std::optional<routing::ArmObservation> observation_of(const RequestRecord& recor
     }
     routing::ArmObservation seen;
     seen.failed = *failed;
+    if (!*failed) {
+        seen.cost = cost(record, attempt);
+    }
     if (*failed || record.attempts.total() > 1) {
         return seen;
     }

@@ -13,7 +13,9 @@ namespace millrace::gateway {
 /// What an attempt of the record says, or nothing: when the client left, when we ended it, when
 /// the answer is a 4xx (a 429 too: it tells of load) and when a kept connection was closed before
 /// it. Times are of the only attempt of a request, when it was a stream that ended well, without
-/// the wait in our own line, which tells of capacity and not of the version.
+/// the wait in our own line, which tells of capacity and not of the version. Costs are of attempts
+/// that ended well, that carry their price, and whose tokens were counted and not estimated; not of
+/// one that continues a stream, whose prompt holds what another one made.
 std::optional<routing::ArmObservation> observation_of(const metrics::RequestRecord& record,
                                                       const metrics::AttemptRecord& attempt);
 

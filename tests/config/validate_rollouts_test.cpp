@@ -53,7 +53,28 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"%rollout: {canary: canary, first_token: @@{tolerated_percent: 20}}",
              "models[0].rollout.first_token", "`tolerated_percent` must be smaller"},
         Case{"%rollout: {canary: canary, token_gap: @@{tolerated_percent: 21, harm_percent: 21}}",
-             "models[0].rollout.token_gap", "`tolerated_percent` must be smaller"}));
+             "models[0].rollout.token_gap", "`tolerated_percent` must be smaller"},
+        Case{"%rollout: {canary: canary, cost: @@{harm_percent: 20}}", "models[0].rollout.cost",
+             "both variants need a price: `backends.a.cost_per_hour` is not set"},
+        Case{"backends: {a: {cost_per_hour: 2, endpoints: {static: ['http://a']}}, b: {endpoints: "
+             "{static: ['http://b']}}}\nmodels: [{id: m, variants: [{name: x, backend: a}, {name: "
+             "y, backend: b}], rollout: {canary: y, cost: @@{harm_percent: 20}}}]",
+             "models[0].rollout.cost", "`backends.b.cost_per_hour` is not set"},
+        Case{"backends: {a: {cost_per_hour: 2, endpoints: {static: ['http://a']}}}\nmodels: [{id: "
+             "m, variants: [{name: x, backend: a}, {name: y, backend: a}], rollout: {canary: y, "
+             "cost: @@{harm_percent: 4}}}]",
+             "models[0].rollout.cost", "`tolerated_percent` must be smaller"}));
+
+TEST(ValidateRollouts, TakesACostWhenBothBackendsHaveAPrice) {
+    const auto result = load_text(
+        "backends: {a: {cost_per_hour: 2.5, endpoints: {static: ['http://a']}}}\n"
+        "models: [{id: m, variants: [{name: v1, backend: a}, {name: v2, backend: a}], rollout: "
+        "{canary: v2, cost: {harm_percent: 20}}}]\n"
+        "rollouts: {state_directory: state}");
+    ASSERT_TRUE(result.loaded) << test::dump(result.problems);
+    EXPECT_EQ(result.loaded->config.backends.at("a").cost_per_hour, Dollars{2'500'000});
+    EXPECT_EQ(result.loaded->config.models[0].rollout->cost, (TimeMargin{5, 20}));
+}
 
 TEST(ValidateRollouts, TakesTheDefaultsAndTimesThatAreNotWatched) {
     const auto result =

@@ -16,8 +16,12 @@ using testing::HasSubstr;
 class RolloutRig {
 public:
     explicit RolloutRig(ScriptedBackend::Script script = ScriptedBackend::answering(well_behaved),
-                        std::string policy = "steps: [50, 100], min_step_time: 1h")
-        : canary(std::move(script)), policy_(std::move(policy)) {
+                        std::string policy = "steps: [50, 100], min_step_time: 1h",
+                        std::string stable_extra = {}, std::string canary_extra = {})
+        : canary(std::move(script)),
+          policy_(std::move(policy)),
+          stable_extra_(std::move(stable_extra)),
+          canary_extra_(std::move(canary_extra)) {
         start();
     }
 
@@ -32,9 +36,10 @@ public:
                         "}\n"
                         "backends:\n"
                         "  old: {endpoints: {static: [\"" +
-                        stable.url() + "\"]}}\n  new: {endpoints: {static: [\"" + canary.url() +
-                        "\"]}, outliers: {failures: 0}}\nrollouts: {state_directory: \"" +
-                        state.path().string() + "\"}\n"});
+                        stable.url() + "\"]}" + stable_extra_ +
+                        "}\n  new: {endpoints: {static: [\"" + canary.url() +
+                        "\"]}, outliers: {failures: 0}" + canary_extra_ +
+                        "}\nrollouts: {state_directory: \"" + state.path().string() + "\"}\n"});
     }
     nlohmann::json report() const {
         return gateway->admin("GET", "/rollouts").json()["rollouts"][0];
@@ -66,6 +71,8 @@ public:
 
 private:
     std::string policy_;
+    std::string stable_extra_;
+    std::string canary_extra_;
 };
 
 TEST(Rollout, GivesTheCanaryTheShareOfItsStep) {
@@ -100,6 +107,16 @@ TEST(Rollout, TakesBackACanaryThatFailsAndSaysWhy) {
     EXPECT_EQ(rig.report(), report) << "forgotten by a restart";
     EXPECT_EQ(rig.serve(20), 0);
     EXPECT_EQ(rig.canary.request_count(), before);
+}
+
+TEST(Rollout, TakesBackACanaryWhoseTokensCostTwiceAsMuch) {
+    RolloutRig rig(ScriptedBackend::answering(well_behaved),
+                   "steps: [50, 100], min_step_time: 1h, cost: {harm_percent: 20}",
+                   ", cost_per_hour: 2, slots_per_endpoint: 8",
+                   ", cost_per_hour: 4, slots_per_endpoint: 8");
+    ASSERT_TRUE(rig.serve_until("rolled_back")) << rig.report().dump();
+    EXPECT_THAT(rig.report()["explanation"].get<std::string>(),
+                HasSubstr("at 50 % the canary's cost per token $"));
 }
 
 TEST(Rollout, TakesBackACanaryThatCannotBeReached) {

@@ -55,6 +55,26 @@ TEST(RolloutReport, SaysWhoWhereAndWhy) {
     EXPECT_EQ(gap["canary"]["observations"], 10);
 }
 
+TEST(RolloutReport, ShowsWhatATokenCosts) {
+    RolloutPolicy policy;
+    policy.steps = {10, 100};
+    Rollout rollout(policy, {"m", "v1", "v2", "new"});
+    ArmTotals stable;
+    ArmTotals canary;
+    rollout.advance(stable, canary, {});
+    ASSERT_TRUE(rollout.command(RolloutCommand::start));
+    for (int i = 0; i < 10; ++i) {
+        stable.cost.add(cost_value(2e-6));
+        canary.cost.add(cost_value(4e-6));
+    }
+    stable.requests = canary.requests = 10;
+    rollout.advance(stable, canary, Instant(1s));
+    const auto cost = nlohmann::json::parse(report_json(rollout))["comparisons"][3];
+    EXPECT_EQ(cost["measure"], "cost");
+    EXPECT_NEAR(cost["canary"]["value"], 4e-6, 1e-12);
+    EXPECT_NEAR(cost["stable"]["value"], 2e-6, 1e-12);
+}
+
 TEST(RolloutReport, NamesTheMeasureThatWasWorse) {
     RolloutPolicy policy;
     policy.steps = {50, 100};

@@ -21,7 +21,7 @@ TEST(RolloutSettings, DefaultsAreThoseOfThePolicy) {
         EXPECT_DOUBLE_EQ(policy.margin(measure)->tolerated, expected.margin(measure)->tolerated);
         EXPECT_DOUBLE_EQ(policy.margin(measure)->harm, expected.margin(measure)->harm);
     }
-    EXPECT_FALSE(policy.cost) << "no prices are known";
+    EXPECT_FALSE(policy.cost) << "no prices are known by default";
 }
 
 TEST(RolloutSettings, ATimeWithoutHarmIsNotWatched) {
@@ -29,6 +29,16 @@ TEST(RolloutSettings, ATimeWithoutHarmIsNotWatched) {
     settings.token_gap.harm_percent = 0;
     EXPECT_FALSE(rollout_policy(settings).token_gap);
     EXPECT_TRUE(rollout_policy(settings).first_token);
+}
+
+TEST(RolloutSettings, ACostWithHarmIsWatched) {
+    config::Rollout settings;
+    settings.cost.harm_percent = 30;
+    const auto policy = rollout_policy(settings);
+    ASSERT_TRUE(policy.cost);
+    EXPECT_DOUBLE_EQ(policy.cost->tolerated, 0.05);
+    EXPECT_DOUBLE_EQ(policy.cost->harm, 0.3);
+    EXPECT_FALSE(problem(policy));
 }
 
 TEST(RolloutSettings, NamesTheVariantsInEitherOrder) {

@@ -132,7 +132,7 @@ TEST(Rollout, RollsBackADearCanary) {
         arms.canary.cost.add(cost_value(3e-6));
     }
     EXPECT_EQ(arms.tick().kind, Kind::rolled_back);
-    EXPECT_NE(arms.rollout.explain().find("cost per token 3e-06 against 2e-06 (+50 %"),
+    EXPECT_NE(arms.rollout.explain().find("cost per token $3e-06 against $2e-06 (+50 %"),
               std::string::npos)
         << arms.rollout.explain();
 }

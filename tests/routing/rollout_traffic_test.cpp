@@ -121,14 +121,18 @@ TEST(RolloutTraffic, TheOtherArmServesWhatAnUnreadyCanaryWouldGet) {
 
 TEST(RolloutTraffic, SumsWhatEveryWorkerSaw) {
     RolloutTraffic traffic(kNames, 1, 3);
-    traffic.observe(0, RolloutArm::canary, {.failed = true, .first_token = {}, .token_gap = {}});
-    traffic.observe(2, RolloutArm::canary, {.failed = false, .first_token = 2, .token_gap = -3});
-    traffic.observe(1, RolloutArm::stable, {.failed = false, .first_token = 1, .token_gap = {}});
+    traffic.observe(0, RolloutArm::canary,
+                    {.failed = true, .first_token = {}, .token_gap = {}, .cost = {}});
+    traffic.observe(2, RolloutArm::canary,
+                    {.failed = false, .first_token = 2, .token_gap = -3, .cost = -5});
+    traffic.observe(1, RolloutArm::stable,
+                    {.failed = false, .first_token = 1, .token_gap = {}, .cost = {}});
     const auto canary = traffic.totals(RolloutArm::canary);
     EXPECT_EQ(canary.requests, 2U);
     EXPECT_EQ(canary.errors, 1U);
     EXPECT_EQ(canary.first_token, (Moments{1, 2, 4}));
     EXPECT_EQ(canary.token_gap, (Moments{1, -3, 9}));
+    EXPECT_EQ(canary.cost, (Moments{1, -5, 25}));
     EXPECT_EQ(traffic.totals(RolloutArm::stable).requests, 1U);
 }
 
@@ -140,7 +144,7 @@ TEST(RolloutTraffic, NeverShowsHalfAnObservation) {
         writers.emplace_back([&, worker] {
             for (int i = 0; i < 50'000; ++i) {
                 traffic.observe(worker, RolloutArm::canary,
-                                {.failed = true, .first_token = 2, .token_gap = 4});
+                                {.failed = true, .first_token = 2, .token_gap = 4, .cost = -8});
             }
             --running;
         });
@@ -151,6 +155,7 @@ TEST(RolloutTraffic, NeverShowsHalfAnObservation) {
         ASSERT_EQ(totals.first_token.count, totals.requests);
         ASSERT_EQ(totals.first_token.sum, 2.0 * static_cast<double>(totals.requests));
         ASSERT_EQ(totals.token_gap.sum_squares, 16.0 * static_cast<double>(totals.requests));
+        ASSERT_EQ(totals.cost.sum, -8.0 * static_cast<double>(totals.requests));
     }
     writers.clear();
     EXPECT_EQ(traffic.totals(RolloutArm::canary).requests, 100'000U);

@@ -47,6 +47,33 @@ TEST(AttemptOutcomeOf, SaysWhatBecameOfTheAttempt) {
     }
 }
 
+/// An attempt that began 9 s ago at an endpoint of 10 slots.
+double dollars_at(config::Dollars per_hour, AttemptOutcome outcome) {
+    PipelineWorld world;
+    world.config.backends["pool"].cost_per_hour = per_hour;
+    world.publish();
+    TextRequest text(world, "GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n");
+    const auto pool = world.state.pools.find("pool");
+    routing::PoolLimits limits;
+    limits.slots_per_endpoint = 10;
+    pool->set_limits(limits);
+    Answer answer(world.scratch);
+    answer.pool = pool.get();
+    answer.backend = &world.snapshot->backends.at(pool->id());
+    answer.endpoint = routing::EndpointLease(pool->snapshot()->endpoints.front());
+    answer.begun_at = world.loop.recent() - std::chrono::seconds(9);
+    answer.record = &text.scope->record.attempts.add();
+    answer.attempt.emplace(world.loop, world.upstreams, text.abort, AttemptOptions{});
+    record_attempt(*text.scope, answer, outcome);
+    return answer.record->dollars;
+}
+
+TEST(RecordAttempt, PricesTheSlotForTheTimeItWasTaken) {
+    EXPECT_DOUBLE_EQ(dollars_at({4'000'000}, AttemptOutcome::ok), 0.001);
+    EXPECT_DOUBLE_EQ(dollars_at({4'000'000}, AttemptOutcome::truncated), 0.001);
+    EXPECT_EQ(dollars_at({}, AttemptOutcome::ok), 0) << "not known";
+}
+
 /// One answered chat request of 4000 prompt bytes.
 class CountTokensTest : public testing::Test {
 protected:

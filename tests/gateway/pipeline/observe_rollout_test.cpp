@@ -97,6 +97,56 @@ TEST(ObserveRollout, TakesNoGapFromAFewTokensOrOneRead) {
     EXPECT_FALSE(observation_of(at_once, at_once.attempts.kept()[0])->token_gap);
 }
 
+/// An answer of 2000 tokens for half a cent.
+RequestRecord priced() {
+    auto record = ended(AttemptOutcome::ok, 200);
+    auto& attempt = *record.attempts.last();
+    attempt.billed = true;
+    attempt.tokens.prompt = 1900;
+    attempt.tokens.completion = 100;
+    attempt.dollars = 0.005;
+    record.exactness = metrics::Exactness::exact;
+    return record;
+}
+
+std::optional<double> cost_of(const RequestRecord& record) {
+    return observation_of(record, record.attempts.kept().back()).value().cost;
+}
+
+TEST(ObserveRollout, TakesTheCostOfATokenWhereItIsKnown) {
+    EXPECT_DOUBLE_EQ(cost_of(priced()).value(), routing::cost_value(2.5e-6));
+    auto record = priced();
+    record.attempts.last()->tokens.completion.reset();  // an embedding
+    EXPECT_DOUBLE_EQ(cost_of(record).value(), routing::cost_value(0.005 / 1900));
+    record.exactness = metrics::Exactness::partial;
+    EXPECT_TRUE(cost_of(record));
+    record.exactness = metrics::Exactness::estimated;
+    EXPECT_FALSE(cost_of(record)) << "a guess";
+    record = priced();
+    record.attempts.last()->dollars = 0;
+    EXPECT_FALSE(cost_of(record)) << "no price";
+    record = priced();
+    record.attempts.last()->tokens = {};
+    EXPECT_FALSE(cost_of(record)) << "nothing to divide by";
+    record = priced();
+    record.attempts.last()->continues = true;
+    EXPECT_FALSE(cost_of(record)) << "its prompt was another attempt's answer";
+    record = priced();
+    record.attempts.last()->outcome = AttemptOutcome::truncated;
+    EXPECT_FALSE(cost_of(record)) << "did not end well";
+}
+
+TEST(ObserveRollout, TakesTheCostOfTheAttemptThatAnswered) {
+    auto record = ended(AttemptOutcome::connect_failed, 0);
+    record.attempts.add() = *priced().attempts.last();
+    record.exactness = metrics::Exactness::exact;
+    routing::RolloutTraffic traffic({"m", "v1", "v2", ""}, 1, 1);
+    observe(traffic, routing::RolloutArm::canary, 0, record);
+    EXPECT_EQ(traffic.totals(routing::RolloutArm::canary).cost.count, 1U);
+    EXPECT_DOUBLE_EQ(traffic.totals(routing::RolloutArm::canary).cost.sum,
+                     routing::cost_value(2.5e-6));
+}
+
 TEST(ObserveRollout, CountsEveryAttemptAndTimesOnlyUndisturbedOnes) {
     auto record = stream();
     auto& first = *record.attempts.last();
