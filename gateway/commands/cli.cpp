@@ -11,6 +11,7 @@
 #include "gateway/commands/exit_code.hpp"
 #include "gateway/commands/explain.hpp"
 #include "gateway/commands/keys.hpp"
+#include "gateway/commands/rollout.hpp"
 #include "gateway/commands/schema.hpp"
 #include "gateway/commands/version.hpp"
 
@@ -82,6 +83,27 @@ void declare_drain(CLI::App& app, Invocation& invocation, DrainOptions& options)
     });
 }
 
+void declare_rollout(CLI::App& app, Invocation& invocation, RolloutOptions& options) {
+    auto* command =
+        app.add_subcommand("rollout", "Show a model's rollout in a running gateway, or steer it");
+    command->add_option("model", options.model, "Id of the model")->required();
+    command->add_option("order", options.order, "status, start, pause, resume, promote or abort")
+        ->check([](const std::string& word) {
+            return is_rollout_order(word) ? ""
+                                          : "`" + word +
+                                                "` is none of status, start, pause, resume, "
+                                                "promote and abort";
+        })
+        ->capture_default_str();
+    command->add_option("--admin", options.admin, "URL of the admin listener")
+        ->capture_default_str();
+    command->add_option("--token-file", options.token_file, "File that holds the admin token");
+    command->add_flag("--json", options.json, "Print JSON");
+    command->callback([&] {
+        invocation.run = [&] { return run_rollout(options, invocation.out, invocation.err); };
+    });
+}
+
 void declare_explain(CLI::App& app, Invocation& invocation, ExplainOptions& options) {
     auto* command = app.add_subcommand("explain", "Say where a request would go, and why");
     command->add_option("-c,--config", options.config_file, "Configuration document")->required();
@@ -133,11 +155,13 @@ int run_cli(int argc, const char* const* argv, std::ostream& out, std::ostream& 
     std::string check_file;
     auto schema_format = SchemaFormat::json;
     DrainOptions drain_options;
+    RolloutOptions rollout_options;
     ExplainOptions explain_options;
     NewKeyOptions new_key_options;
     DigestOptions digest_options;
     declare_serve(app, invocation, serve_options, serve);
     declare_drain(app, invocation, drain_options);
+    declare_rollout(app, invocation, rollout_options);
     declare_check(app, invocation, check_file);
     declare_schema(app, invocation, schema_format);
     declare_explain(app, invocation, explain_options);

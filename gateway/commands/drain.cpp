@@ -6,14 +6,13 @@
 #include <ostream>
 #include <thread>
 
-#include "gateway/adapters/file_reader.hpp"
+#include "gateway/commands/admin_client.hpp"
 #include "gateway/commands/exit_code.hpp"
 
 namespace millrace::gateway {
 namespace {
 
 constexpr auto kPoll = std::chrono::milliseconds(500);
-constexpr auto kExchangeTimeout = std::chrono::seconds(10);
 
 struct Counts {
     std::uint64_t queued = 0;
@@ -40,35 +39,18 @@ std::optional<Counts> parse_counts(const std::string& body) {
     return Counts{queued->get<std::uint64_t>(), in_flight->get<std::uint64_t>()};
 }
 
-/// The message of an error body, or the body itself, shortened.
-std::string reason_of(const HttpAnswer& answer) {
-    const auto json = nlohmann::json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
-    if (json.is_object() && json.contains("error") && json["error"].is_object() &&
-        json["error"].contains("message") && json["error"]["message"].is_string()) {
-        return json["error"]["message"].get<std::string>();
-    }
-    return answer.body.substr(0, 200);
-}
-
 class Drain {
 public:
-    Drain(const DrainOptions& options, const DrainPorts& ports, std::ostream& out,
-          std::ostream& err)
+    Drain(const DrainOptions& options, const DrainPorts& ports, const AdminClient& gateway,
+          std::ostream& out, std::ostream& err)
         : options_(options),
           ports_(ports),
+          gateway_(gateway),
           out_(out),
           err_(err),
           deadline_(ports.clock->now() + options.timeout) {}
 
     int run() {
-        if (!options_.token_file.empty()) {
-            auto token = read_secret_file(options_.token_file);
-            if (!token) {
-                err_ << token.error().detail << '\n';
-                return kExitConfiguration;
-            }
-            token_ = std::move(*token);
-        }
         auto counts = ask("POST", "/drain");
         if (!counts) {
             return kExitRuntimeFailure;
@@ -111,48 +93,31 @@ private:
 
     /// The counts that the gateway answered with; nullopt after saying why there are none.
     std::optional<Counts> ask(const std::string& method, const std::string& path) {
-        HttpRequest request;
-        request.method = method;
-        request.url = options_.admin.substr(0, options_.admin.find_last_not_of('/') + 1) + path;
-        request.timeout = kExchangeTimeout;
-        if (!token_.empty()) {
-            request.headers.emplace_back("Authorization", "Bearer " + token_);
-        }
-        const auto answer = ports_.exchange(request);
-        if (!answer) {
-            err_ << answer.error().detail << '\n';
+        const auto body = gateway_.ask(method, path);
+        if (!body) {
             return std::nullopt;
         }
-        if (answer->status != 200) {
-            err_ << request.method << ' ' << request.url << " was refused with " << answer->status
-                 << ": " << reason_of(*answer) << '\n';
-            return std::nullopt;
-        }
-        auto counts = parse_counts(answer->body);
+        auto counts = parse_counts(*body);
         if (!counts) {
-            err_ << request.url
-                 << " did not answer like a Millrace admin listener; check --admin.\n";
+            gateway_.complain(path);
         }
         return counts;
     }
 
     const DrainOptions& options_;
     const DrainPorts& ports_;
+    const AdminClient& gateway_;
     std::ostream& out_;
     std::ostream& err_;
     Instant deadline_;
-    std::string token_;
 };
 
 }  // namespace
 
 int run_drain(const DrainOptions& options, const DrainPorts& ports, std::ostream& out,
               std::ostream& err) {
-    if (const auto url = parse_http_url(options.admin); !url) {
-        err << url.error().detail << '\n';
-        return kExitConfiguration;
-    }
-    return Drain(options, ports, out, err).run();
+    const auto gateway = AdminClient::open(options.admin, options.token_file, ports.exchange, err);
+    return gateway ? Drain(options, ports, *gateway, out, err).run() : kExitConfiguration;
 }
 
 int run_drain(const DrainOptions& options, std::ostream& out, std::ostream& err) {

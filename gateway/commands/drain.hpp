@@ -10,12 +10,12 @@
 #include <string>
 
 #include "config/base/clock.hpp"
-#include "gateway/adapters/http_client.hpp"
+#include "gateway/commands/admin_client.hpp"
 
 namespace millrace::gateway {
 
 struct DrainOptions {
-    std::string admin = "http://127.0.0.1:9091";
+    std::string admin = kAdminDefault;
     std::string token_file;  ///< empty = no token
     Duration timeout = std::chrono::seconds(600);
     bool wait = true;       ///< false: return as soon as the gateway has agreed
@@ -24,7 +24,7 @@ struct DrainOptions {
 
 /// The world outside, so that tests need neither sockets nor time.
 struct DrainPorts {
-    std::function<Result<HttpAnswer>(const HttpRequest&)> exchange = http_exchange;
+    AdminExchange exchange = http_exchange;
     const Clock* clock = nullptr;         ///< never null when used
     std::function<void(Duration)> pause;  ///< sleeps
 };

@@ -49,6 +49,9 @@ TEST_F(Cli, RefusesAWrongCommandLineAsAConfigurationError) {
              {"serve", "-c", "a", "b"},
              {"check"},
              {"drain", "--timeout", "soon"},
+             {"rollout"},
+             {"rollout", "m", "dance"},
+             {"rollout", "m", "pause", "now"},
              {"schema", "--markdown", "--metrics"},
              {"keys"},
              {"keys", "new", "--tenant", "a"},
@@ -66,7 +69,7 @@ TEST_F(Cli, RefusesAWrongCommandLineAsAConfigurationError) {
 TEST_F(Cli, ShowsHelpOfEveryCommand) {
     EXPECT_EQ(run({"--help"}), kExitClean);
     for (const char* command :
-         {"serve", "drain", "check", "schema", "explain", "keys", "version"}) {
+         {"serve", "drain", "rollout", "check", "schema", "explain", "keys", "version"}) {
         EXPECT_THAT(out.str(), HasSubstr(command));
     }
     EXPECT_EQ(run({"drain", "--help"}), kExitClean);
