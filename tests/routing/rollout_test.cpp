@@ -4,10 +4,7 @@
 
 #include <cmath>
 #include <string>
-#include <tuple>
 #include <vector>
-
-#include "routing/rollout_text.hpp"
 
 namespace millrace::routing {
 namespace {
@@ -248,48 +245,6 @@ TEST(Rollout, PausedKeepsItsShareButStillRollsBack) {
     EXPECT_EQ(arms.tick().kind, Kind::rolled_back);
 }
 
-TEST(Rollout, ObeysOnlyWhatItsPhaseAllows) {
-    const std::vector<std::tuple<std::vector<Command>, Phase, std::string>> kCases{
-        {{}, Phase::waiting, "start promote abort"},
-        {{Command::start}, Phase::running, "pause promote abort"},
-        {{Command::start, Command::pause}, Phase::paused, "resume promote abort"},
-        {{Command::promote}, Phase::promoted, "abort"},
-        {{Command::abort}, Phase::aborted, "start promote"},
-        {{Command::abort, Command::start}, Phase::running, "pause promote abort"},
-    };
-    for (const auto& [commands, phase, expected] : kCases) {
-        std::string allowed;
-        for (const auto next :
-             {Command::start, Command::pause, Command::resume, Command::promote, Command::abort}) {
-            Rollout rollout({}, kNames);
-            for (const auto command : commands) {
-                ASSERT_TRUE(rollout.command(command));
-            }
-            ASSERT_EQ(rollout.phase(), phase);
-            if (rollout.command(next)) {
-                allowed += (allowed.empty() ? "" : " ") + std::string(to_string(next));
-            }
-        }
-        EXPECT_EQ(allowed, expected);
-    }
-    Rollout rollout({}, kNames);
-    EXPECT_EQ(rollout.command(Command::resume).error(), "cannot resume a rollout that is waiting");
-}
-
-TEST(Rollout, GivesNothingOrEverythingByHand) {
-    Arms arms;
-    arms.begin();
-    arms.until_action();
-    ASSERT_TRUE(arms.rollout.command(Command::promote));
-    EXPECT_EQ(arms.rollout.weight(), 100U);
-    EXPECT_EQ(arms.rollout.explain(), "canary v2 of model chat is promoted: by hand");
-    ASSERT_TRUE(arms.rollout.command(Command::abort));
-    EXPECT_EQ(arms.rollout.weight(), 0U);
-    ASSERT_TRUE(arms.rollout.command(Command::start));
-    EXPECT_EQ(arms.rollout.weight(), 1U);
-    EXPECT_EQ(arms.rollout.state().canary_requests, 0U);
-}
-
 TEST(Rollout, KeepsItsEvidenceOverARestart) {
     Arms arms;
     arms.begin();
@@ -378,14 +333,6 @@ TEST(RolloutValues, ScaleTheFirstTokenToAThousandPromptTokens) {
     EXPECT_DOUBLE_EQ(std::exp(first_token_value(300ms, 2500)), 0.15);
     EXPECT_DOUBLE_EQ(std::exp(token_gap_value(20ms)), 0.02);
     EXPECT_TRUE(std::isfinite(first_token_value(0ms, 0)));
-}
-
-TEST(RolloutText, RoundsWhatPeopleRead) {
-    EXPECT_EQ(describe(Duration(7s)), "7 s");
-    EXPECT_EQ(describe(Duration(3min)), "3 min");
-    EXPECT_EQ(describe(Duration(26h + 5min)), "26 h");
-    EXPECT_EQ(describe_margin(Measure::error_rate, 0.005), "0.5 points");
-    EXPECT_EQ(describe_margin(Measure::first_token, 0.1), "10 %");
 }
 
 }  // namespace

@@ -43,7 +43,13 @@ private:
     std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
-struct Rig {
+/// Lets a loop turn on the test's thread.
+class Turns {
+public:
+    /// All outlive it, and may be constructed after it.
+    Turns(test::ManualClock& clock, Loop& loop, AbortSignal& abort)
+        : clock_(clock), loop_(loop), abort_(abort) {}
+
     /// Turns until `condition()`; false when it did not come about.
     template <class Condition>
     bool turn_until(Condition condition) {
@@ -52,26 +58,26 @@ struct Rig {
             if (deadline.passed()) {
                 return false;
             }
-            loop.turn(std::chrono::milliseconds(2));
+            loop_.turn(std::chrono::milliseconds(2));
         }
         return true;
     }
     /// Some turns in which whatever can happen at once happens.
     void settle() {
         for (int i = 0; i < 5; ++i) {
-            loop.turn(std::chrono::milliseconds(1));
+            loop_.turn(std::chrono::milliseconds(1));
         }
     }
     /// Time passes, and its timers fire.
     void pass(Duration time) {
-        clock.advance(time);
+        clock_.advance(time);
         settle();
     }
     template <class T>
     T finish(Pending<T>& pending) {
         if (!turn_until([&pending] { return pending.done(); })) {
             ADD_FAILURE() << "the coroutine still waits";
-            abort.fire(AbortReason::drain_deadline);
+            abort_.fire(AbortReason::drain_deadline);
             settle();
         }
         return pending.take();
@@ -81,6 +87,15 @@ struct Rig {
         Pending<T> pending(std::move(task));
         return finish(pending);
     }
+
+private:
+    test::ManualClock& clock_;
+    Loop& loop_;
+    AbortSignal& abort_;
+};
+
+struct Rig : Turns {
+    Rig() : Turns(clock, loop, abort) {}
 
     test::ManualClock clock;
     Loop loop{clock, 1, [](Duration) {}};
