@@ -1,4 +1,4 @@
-// Units of sizes in the defaults. Part of config/model.hpp. Units: bytes.
+// Units of sizes in the defaults, in bytes. Part of config/model.hpp. Thread-safety: constants.
 #pragma once
 
 #include <cstdint>
