@@ -4,31 +4,16 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <utility>
+
+#include "config/address_syntax.hpp"
 
 namespace millrace::routing {
 namespace {
 
 using Bytes16 = std::array<std::uint8_t, 16>;
-
-Error bad_url(std::string_view url, std::string_view why) {
-    return Error{Errc::bad_field, Origin::policy,
-                 "The endpoint URL \"" + std::string(url) + "\" " + std::string(why) +
-                     "; write it like http://host:8000."};
-}
-
-bool all_of(std::string_view text, auto allowed) {
-    return std::ranges::all_of(text, allowed);
-}
-
-bool is_host_char(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '-' || c == '_';
-}
 
 bool parse_ipv4(std::string_view text, std::span<std::uint8_t, 4> out) {
     const std::string copy(text);
@@ -87,49 +72,14 @@ std::string_view special_ipv6(const Bytes16& a) {
 }  // namespace
 
 Result<EndpointAddress> parse_endpoint_url(std::string_view url) {
-    EndpointAddress address;
-    std::string_view rest = url;
-    if (rest.starts_with("http://")) {
-        rest.remove_prefix(7);
-    } else if (rest.starts_with("https://")) {
-        rest.remove_prefix(8);
-        address.https = true;
-    } else {
-        return std::unexpected(bad_url(url, "does not begin with http:// or https://"));
+    auto parsed = config::parse_endpoint_url(url);
+    if (!parsed) {
+        return failure(Errc::bad_field, Origin::policy,
+                       "The endpoint URL \"" + std::string(url) +
+                           "\" is not a scheme, a host and a port; write it like "
+                           "http://host:8000.");
     }
-    if (rest.ends_with('/')) {
-        rest.remove_suffix(1);
-    }
-    std::string_view port;
-    bool has_port = false;
-    if (rest.starts_with('[')) {
-        const auto close = rest.find(']');
-        Bytes16 ignored{};
-        if (close == std::string_view::npos || !parse_ipv6(rest.substr(1, close - 1), ignored)) {
-            return std::unexpected(bad_url(url, "has no valid IPv6 address in its brackets"));
-        }
-        address.host = rest.substr(1, close - 1);
-        rest.remove_prefix(close + 1);
-        has_port = !rest.empty();
-        port = has_port && rest[0] == ':' ? rest.substr(1) : "";
-    } else {
-        const auto colon = rest.find(':');
-        address.host = rest.substr(0, colon);
-        has_port = colon != std::string_view::npos;
-        port = has_port ? rest.substr(colon + 1) : "";
-        if (address.host.empty() || !all_of(address.host, is_host_char)) {
-            return std::unexpected(bad_url(url, "has no valid host, or a path, query or user"));
-        }
-    }
-    address.port = address.https ? 443 : 80;
-    if (has_port) {
-        const auto* end = port.data() + port.size();
-        const auto parsed = std::from_chars(port.data(), end, address.port);
-        if (parsed.ec != std::errc{} || parsed.ptr != end || address.port == 0) {
-            return std::unexpected(bad_url(url, "has no port between 1 and 65535 after its colon"));
-        }
-    }
-    return address;
+    return EndpointAddress{std::move(parsed->host), parsed->port, parsed->https, ""};
 }
 
 std::optional<std::string> refused_address(std::string_view address) {

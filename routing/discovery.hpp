@@ -18,8 +18,7 @@
 
 namespace millrace::routing {
 
-/// `http://host[:port]` or `https://…`, port 80 or 443 by default; IPv6 in brackets; no path, query
-/// or user.
+/// As config::parse_endpoint_url() reads it.
 Result<EndpointAddress> parse_endpoint_url(std::string_view url);
 
 /// Why a resolved address is refused ("169.254.169.254 is link-local …"), or nullopt. Understands

@@ -1,11 +1,9 @@
 #include "gateway/app/discovery.hpp"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
-#include <array>
 #include <utility>
 
+#include "config/address_syntax.hpp"
 #include "routing/discovery.hpp"
 
 namespace millrace::gateway {
@@ -15,9 +13,7 @@ namespace {
 constexpr Duration kStaticRefresh = std::chrono::seconds(30);
 
 bool is_literal(const std::string& host) {
-    std::array<unsigned char, 16> bytes{};
-    return ::inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 ||
-           ::inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
+    return config::is_ipv4(host) || config::is_ipv6(host);
 }
 
 /// RFC 6761 §6.3: never somebody else's name.
