@@ -48,34 +48,25 @@ Task<Result<std::string_view>> RequestBody::read_all(std::uint64_t limit, Budget
                 co_return overloaded();
             }
             if (client_.in.size() - head_size_ < size) {
-                auto body = co_await read_length(size, lease, observer);
-                if (!body) {
-                    co_return body;
-                }
-                read_ = true;
-                client_.watch();
-                co_return body;
+                co_return taken(co_await read_length(size, lease, observer));
             }
-            read_ = true;
             const auto rest = client_.in.view().substr(head_size_);
             keep_surplus(rest.substr(size));
-            client_.watch();
-            co_return rest.substr(0, size);
+            co_return taken(rest.substr(0, size));
         }
-        case http1::BodyKind::chunked: {
-            auto body = co_await read_chunked(limit, lease, observer);
-            if (!body) {
-                co_return body;
-            }
-            read_ = true;
-            client_.watch();
-            co_return body;
-        }
+        case http1::BodyKind::chunked:
+            co_return taken(co_await read_chunked(limit, lease, observer));
     }
-    read_ = true;
     keep_surplus(client_.in.view().substr(head_size_));
-    client_.watch();
-    co_return std::string_view{};
+    co_return taken(std::string_view{});
+}
+
+Result<std::string_view> RequestBody::taken(Result<std::string_view> body) {
+    if (body) {
+        read_ = true;
+        client_.watch();
+    }
+    return body;
 }
 
 Task<bool> RequestBody::send_continue() {

@@ -29,6 +29,8 @@ private:
                                                BodyObserver* observer);
     Task<Result<std::string_view>> read_chunked(std::uint64_t limit, BudgetLease& lease,
                                                 BodyObserver* observer);
+    /// Once nothing of it is missing: what the client does from here on is looked at.
+    Result<std::string_view> taken(Result<std::string_view> body);
     Result<void> take_chunks(std::string_view raw, std::uint64_t limit, BudgetLease& lease);
     /// Reads into `target`; an error ends the request.
     Task<Result<void>> receive(Buffer& target, std::size_t most);
