@@ -247,7 +247,7 @@ Result<Decision> decide(const RequestFacts& facts, const Catalog& catalog, Endpo
 
 namespace {
 
-void trace_endpoints(const EndpointSet& set, const EndpointState* avoid, Trace& trace) {
+void trace_endpoints(const EndpointSet& set, const Avoided& avoid, Trace& trace) {
     for (const auto& endpoint : set.endpoints) {
         const auto slots = endpoint->limit();
         trace.add({"Endpoint ", endpoint->url, ": ",
@@ -256,7 +256,7 @@ void trace_endpoints(const EndpointSet& set, const EndpointState* avoid, Trace& 
                    endpoint->draining              ? ", draining"
                    : !endpoint->health.available() ? ", out of rotation"
                                                    : "",
-                   endpoint.get() == avoid ? ", failed just now" : "", "."});
+                   avoid.contains(endpoint.get()) ? ", failed just now" : "", "."});
     }
 }
 

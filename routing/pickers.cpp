@@ -7,8 +7,8 @@ namespace {
 
 using Endpoint = std::shared_ptr<EndpointState>;
 
-bool usable(const EndpointState& endpoint, const EndpointState* avoid) {
-    return &endpoint != avoid && endpoint.ready() &&
+bool usable(const EndpointState& endpoint, const Avoided& avoid) {
+    return !avoid.contains(&endpoint) && endpoint.ready() &&
            endpoint.in_flight.load(std::memory_order_relaxed) < endpoint.limit();
 }
 
@@ -23,7 +23,7 @@ const Endpoint& less_busy(const Endpoint& a, const Endpoint& b, Random& random) 
 
 /// Two usable endpoints drawn uniformly in one pass (reservoir sampling): for small sets, and for
 /// sets where some endpoints drain or are full.
-const Endpoint* sample(const EndpointSet& set, Random& random, const EndpointState* avoid) {
+const Endpoint* sample(const EndpointSet& set, Random& random, const Avoided& avoid) {
     const Endpoint* drawn[2] = {nullptr, nullptr};
     std::uint32_t seen = 0;
     for (const auto& endpoint : set.endpoints) {
@@ -42,7 +42,7 @@ const Endpoint* sample(const EndpointSet& set, Random& random, const EndpointSta
     return &less_busy(*drawn[0], *drawn[1], random);
 }
 
-const Endpoint* draw(const EndpointSet& set, Random& random, const EndpointState* avoid) {
+const Endpoint* draw(const EndpointSet& set, Random& random, const Avoided& avoid) {
     const auto& all = set.endpoints;
     if (all.size() > 2) {
         const auto size = static_cast<std::uint32_t>(all.size());
@@ -56,23 +56,23 @@ const Endpoint* draw(const EndpointSet& set, Random& random, const EndpointState
     return sample(set, random, avoid);
 }
 
-bool is_only_ready(const EndpointSet& set, const EndpointState* endpoint) {
-    return std::ranges::none_of(set.endpoints, [endpoint](const auto& other) {
-        return other.get() != endpoint && other->ready();
+bool are_only_ready(const EndpointSet& set, const Avoided& endpoints) {
+    return std::ranges::none_of(set.endpoints, [&endpoints](const auto& other) {
+        return other->ready() && !endpoints.contains(other.get());
     });
 }
 
 }  // namespace
 
-EndpointLease pick(const EndpointSet& set, Random& random, const EndpointState* avoid) {
+EndpointLease pick(const EndpointSet& set, Random& random, const Avoided& avoid) {
     while (const auto* chosen = draw(set, random, avoid)) {
         // Another thread may have taken the last slot since.
         if (auto lease = EndpointLease::try_take(*chosen)) {
             return lease;
         }
     }
-    if (avoid != nullptr && is_only_ready(set, avoid)) {
-        return pick(set, random, nullptr);
+    if (!avoid.empty() && are_only_ready(set, avoid)) {
+        return pick(set, random);
     }
     return {};
 }

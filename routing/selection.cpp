@@ -46,7 +46,7 @@ class Field {
 public:
     Field(const EndpointSet& set, const Selection& selection) : selection_(selection) {
         for (const auto& endpoint : set.endpoints) {
-            if (endpoint->ready() && endpoint.get() != selection.avoid) {
+            if (endpoint->ready() && !selection.avoid.contains(endpoint.get())) {
                 endpoints_.push_back(&endpoint);
             }
         }

@@ -9,6 +9,7 @@
 #include "config/base/random.hpp"
 #include "routing/candidate.hpp"
 #include "routing/endpoints.hpp"
+#include "routing/pickers.hpp"
 #include "routing/trace.hpp"
 
 namespace millrace::routing {
@@ -16,11 +17,11 @@ namespace millrace::routing {
 struct Selection {
     const Policy* policy = nullptr;  ///< null = the least busy of two (pickers.hpp)
     PickRequest request = {};
-    std::uint64_t adapter = 0;              ///< stable_hash of its name; 0 = none
-    std::vector<std::uint64_t> blocks = {};      ///< of the prompt (prompt_blocks.hpp)
-    std::uint32_t tokens_per_block = 0;     ///< estimate
-    const PrefixIndex* prefixes = nullptr;  ///< of the pool; set when there are blocks
-    const EndpointState* avoid = nullptr;   ///< just failed this request
+    std::uint64_t adapter = 0;               ///< stable_hash of its name; 0 = none
+    std::vector<std::uint64_t> blocks = {};  ///< of the prompt (prompt_blocks.hpp)
+    std::uint32_t tokens_per_block = 0;      ///< estimate
+    const PrefixIndex* prefixes = nullptr;   ///< of the pool; set when there are blocks
+    Avoided avoid = {};                      ///< failed this request
 };
 
 struct Selected {

@@ -60,6 +60,12 @@ std::uint64_t count_in(const Json& usage, const char* key) {
     return found != usage.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
 }
 
+Json usage_of(std::uint64_t prompt, std::uint64_t completion) {
+    return {{"prompt_tokens", prompt},
+            {"total_tokens", prompt + completion},
+            {"completion_tokens", completion}};
+}
+
 }  // namespace
 
 bool Continuation::suits(const RequestFields& fields, std::size_t body_size) {
@@ -79,7 +85,9 @@ void Continuation::begin(std::string_view data) {
     }
     while (cursor.next_member(key)) {
         const auto value = cursor.skip_value();
-        if (key == "id" && is_json_string(value)) {
+        if (key == "model" && is_json_string(value)) {
+            model_ = value;
+        } else if (key == "id" && is_json_string(value)) {
             id_ = value;
         } else if (key == "created" && metrics::json_uint(value)) {
             created_ = value;
@@ -167,6 +175,10 @@ void Continuation::edit(BodyEdit& edit) const {
     }
 }
 
+std::array<std::pair<const char*, const std::string*>, 3> Continuation::members() const {
+    return {{{"id", &id_}, {"created", &created_}, {"model", &model_}}};
+}
+
 std::string_view Continuation::splice(std::string_view data, ShowUsage show) {
     auto event = Json::parse(data, nullptr, /*allow_exceptions=*/false);
     if (!event.is_object()) {
@@ -174,7 +186,7 @@ std::string_view Continuation::splice(std::string_view data, ShowUsage show) {
         std::ranges::replace(kept, '\n', ' ');
         return kept.append("\n\n");
     }
-    for (const auto& [key, value] : {std::pair("id", &id_), std::pair("created", &created_)}) {
+    for (const auto& [key, value] : members()) {
         if (!value->empty() && event.contains(key)) {
             event[key] = Json::parse(*value);
         }
@@ -184,9 +196,7 @@ std::string_view Continuation::splice(std::string_view data, ShowUsage show) {
     if (has_usage && before_) {
         const auto prompt = *before_->prompt;
         const auto completion = *before_->completion + count_in(*usage, "completion_tokens");
-        *usage = {{"prompt_tokens", prompt},
-                  {"total_tokens", prompt + completion},
-                  {"completion_tokens", completion}};
+        *usage = usage_of(prompt, completion);
     }
     const auto choices = event.find("choices");
     const bool is_final = has_usage && choices != event.end() && choices->empty();
@@ -199,6 +209,32 @@ std::string_view Continuation::splice(std::string_view data, ShowUsage show) {
         event.erase(usage);
     }
     return events_.emplace_back("data: " + event.dump() + "\n\n");
+}
+
+std::string Continuation::ending(const StreamFacts& facts, ShowUsage show) const {
+    if (facts.choices.size() != 1 || !facts.choices.front().finished || facts.saw_terminal ||
+        facts.error || facts.oversized_events > 0) {
+        return {};
+    }
+    const auto& choice = facts.choices.front();
+    std::string out;
+    if (show != ShowUsage::nothing && !facts.final_usage) {
+        const auto prompt = before_ ? before_->prompt : choice.prompt;
+        if (!prompt || !choice.completion) {
+            return {};
+        }
+        const auto completion = *choice.completion + (before_ ? *before_->completion : 0);
+        Json event{{"object", "chat.completion.chunk"}};
+        for (const auto& [key, value] : members()) {
+            if (!value->empty()) {
+                event[key] = Json::parse(*value);
+            }
+        }
+        event["choices"] = Json::array();
+        event["usage"] = usage_of(*prompt, completion);
+        out = "data: " + event.dump() + "\n\n";
+    }
+    return out + "data: [DONE]\n\n";
 }
 
 std::optional<metrics::Settlement> Continuation::bill(

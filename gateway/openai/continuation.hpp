@@ -11,12 +11,14 @@
 // tokens.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "gateway/openai/body_edit.hpp"
 #include "gateway/openai/peek.hpp"
@@ -56,6 +58,9 @@ public:
     /// drop_events().
     std::string_view splice(std::string_view data, ShowUsage show);
     void drop_events() { events_.clear(); }
+    /// What a stream lacks whose backend failed when everything was said: usage, where the client
+    /// gets it, and the end marker. Empty = it lacks more, or its tokens were not counted.
+    std::string ending(const StreamFacts& facts, ShowUsage show) const;
     /// The tokens of all attempts, given those of the last one; nullopt = nothing is known of that.
     std::optional<metrics::Settlement> bill(const std::optional<metrics::Settlement>& last) const;
 
@@ -70,9 +75,13 @@ private:
     };
     static std::optional<Plan> plan_for(std::string_view body);
 
+    /// What all events of a stream have in common; texts as in JSON, empty where there is none.
+    std::array<std::pair<const char*, const std::string*>, 3> members() const;
+
     SaidText said_;
-    std::string id_;       // as in JSON
-    std::string created_;  // as in JSON
+    std::string id_;
+    std::string created_;
+    std::string model_;
     Plan plan_;
     std::optional<metrics::TokenUsage> before_;  // of the attempts that broke off
     bool splices_ = false;

@@ -90,7 +90,7 @@ void keep_id(std::string_view value, StreamFacts& facts) {
 
 void keep_error(std::optional<metrics::StreamError> error, StreamFacts& facts) {
     if (error && !facts.error) {
-        facts.error = std::move(error);
+        facts.error = std::make_unique<metrics::StreamError>(std::move(*error));
     }
 }
 

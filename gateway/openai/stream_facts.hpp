@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,11 +35,11 @@ struct StreamFacts {
     std::uint64_t oversized_events = 0;  ///< over 64 KiB, passed through unedited
     std::uint64_t unread_events = 0;     ///< data that was no JSON object we could read
     std::optional<metrics::TokenUsage> final_usage;
-    std::optional<metrics::StreamError> error;   ///< the first error event
-    std::string response_id;                     ///< at most 256 bytes
-    std::string finish_reason;                   ///< the last one seen, at most 32 bytes
-    std::vector<metrics::ChoiceTokens> choices;  ///< by order of appearance, at most 1024
-    SaidText* said = nullptr;                    ///< where the text is kept; null = it is not
+    std::unique_ptr<metrics::StreamError> error;  ///< the first error event; null = none
+    std::string response_id;                      ///< at most 256 bytes
+    std::string finish_reason;                    ///< the last one seen, at most 32 bytes
+    std::vector<metrics::ChoiceTokens> choices;   ///< by order of appearance, at most 1024
+    SaidText* said = nullptr;                     ///< where the text is kept; null = it is not
 };
 
 /// The choices that one event carried; at most this many are told apart, more is no stream we know.

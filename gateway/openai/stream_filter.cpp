@@ -143,7 +143,7 @@ void StreamFilter::finish(bool clean, std::vector<std::string_view>& out_views) 
     if (clean && passing_) {
         end_passing();
     }
-    if (clean && !carry_.empty()) {
+    if (!carry_.empty() && (clean || is_end(carry_))) {
         held_ = std::exchange(carry_, {});
         constexpr std::size_t kUnknownLines = 2;
         on_event(held_, kUnknownLines, out);
@@ -152,6 +152,15 @@ void StreamFilter::finish(bool clean, std::vector<std::string_view>& out_views) 
     if (clean) {
         reader_.end(facts_);
     }
+}
+
+bool StreamFilter::is_end(std::string_view event) const {
+    const auto fields = metrics::read_sse_fields(event, facts_.events == 0);
+    const auto data = event.substr(fields.data.offset, fields.data.length);
+    StreamFacts facts;
+    return data.starts_with(kDone) ||
+           (EventReader(dialect_).read(fields.event, data, facts).is_readable &&
+            facts.saw_terminal);
 }
 
 metrics::ObservedTokens StreamFilter::observed(std::uint32_t choices_per_prompt,

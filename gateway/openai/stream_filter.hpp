@@ -46,8 +46,8 @@ public:
     void feed(std::string_view piece, std::vector<std::string_view>& out);
 
     /// The body ended. `clean`: as its framing said, so a last event without its blank line is
-    /// still processed; otherwise what is held is dropped, which cuts the stream at an event
-    /// boundary.
+    /// still processed; otherwise only if it is the end marker, and anything else that is held is
+    /// dropped, which cuts the stream at an event boundary.
     void finish(bool clean, std::vector<std::string_view>& out);
 
     const StreamFacts& facts() const { return facts_; }
@@ -60,6 +60,11 @@ public:
     /// An error of the backend's came in mid-stream and another one may go on: the error and what
     /// follows it are not forwarded.
     bool interrupted() const { return interrupted_; }
+    /// See Continuation::ending(); empty for streams that have none.
+    std::string ending() const {
+        return continuation_ != nullptr && !passing_ ? continuation_->ending(facts_, show_)
+                                                     : std::string();
+    }
     /// Input for settle(); it borrows facts().choices.
     metrics::ObservedTokens observed(std::uint32_t choices_per_prompt,
                                      std::uint64_t prompt_estimate) const;
@@ -70,6 +75,7 @@ private:
 
     void on_event(std::string_view event, std::size_t lines, Output& out);
     void on_data(std::string_view event, const metrics::SseFields& fields, Output& out);
+    bool is_end(std::string_view event) const;
     bool is_taken_over(const EventShape& shape, std::string_view data, Output& out);
     void on_split_data(std::string_view event, const metrics::SseFields& fields, Output& out);
     EventShape read(std::string_view name, std::string_view data);

@@ -145,7 +145,7 @@ Task<Result<void>> read_events(Answer& answer) {
     answer.filter()->feed(answer.attempt->join(scratch.body), scratch.out);
     if (*progress == BodyProgress::complete) {
         answer.complete = true;
-        answer.filter()->finish(is_whole(answer), scratch.out);
+        answer.filter()->finish(!answer.attempt->head().need_eof, scratch.out);
     }
     co_return Result<void>{};
 }

@@ -42,11 +42,13 @@ void Course::follow() {
     }
 }
 
-std::optional<routing::RetryBudget::Lease> Course::retry(const Answer& answer,
+std::optional<routing::RetryBudget::Lease> Course::retry(Answer& answer,
                                                          const routing::AttemptResult& failed) {
     verdict_ = scope_.exchange.abort ? Verdict::give_up : policy_.after(failed);
-    // The set keeps the endpoint alive for as long as it can be picked.
-    selection.avoid = verdict_ == Verdict::other_endpoint ? answer.endpoint.get() : nullptr;
+    answer.retry = {};  // one request is one retry in flight, however often it tries
+    if (verdict_ == Verdict::other_endpoint) {
+        selection.avoid.add(answer.endpoint.get());
+    }
     if (verdict_ == Verdict::give_up) {
         return std::nullopt;
     }
@@ -75,15 +77,16 @@ RetryReason Course::reason_of(const routing::AttemptResult& failed) const {
                                                : RetryReason::before_first_byte;
 }
 
-routing::RetryBudget::Lease Course::go_on(const Answer& answer) {
+routing::RetryBudget::Lease Course::go_on(Answer& answer) {
     if (scope_.record.attempts.total() >= routing::kMaxAttempts || resolved_.pinned != nullptr ||
         !routing::is_repeatable(facts_)) {
         return {};
     }
+    answer.retry = {};
     auto lease = rule_->retries->take(answer.pool->counts().in_flight, retry_.budget_percent);
     if (lease) {
         resolved_.fallbacks = {};
-        selection.avoid = answer.endpoint.get();
+        selection.avoid.add(answer.endpoint.get());
         hedged = true;
     }
     return lease;

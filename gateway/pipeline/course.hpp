@@ -27,8 +27,9 @@ public:
     /// To be called when an endpoint was leased: the wait for it may have ended in another pool.
     void follow();
 
-    /// The right to another attempt in the pool; nullopt = it gets none.
-    std::optional<routing::RetryBudget::Lease> retry(const Answer& answer,
+    /// The right to another attempt in the pool, for which that of `answer` is given back; nullopt
+    /// = it gets none.
+    std::optional<routing::RetryBudget::Lease> retry(Answer& answer,
                                                      const routing::AttemptResult& failed);
     bool needs_fresh_connection() const { return verdict_ == Verdict::fresh_connection; }
     /// How long to wait before that attempt.
@@ -37,7 +38,7 @@ public:
 
     /// The right to go on with a stream whose backend is lost, at another endpoint of the pool, and
     /// in no other pool: nobody else speaks with the same voice. Empty = none.
-    routing::RetryBudget::Lease go_on(const Answer& answer);
+    routing::RetryBudget::Lease go_on(Answer& answer);
 
     /// The request may get a second attempt beside its first.
     bool may_hedge() const;

@@ -32,7 +32,8 @@ std::optional<metrics::StreamError> error_in(std::string body, metrics::Dialect 
     openai::StreamFilter filter(dialect, openai::ShowUsage::everything);
     std::vector<std::string_view> out;
     filter.feed("data: " + body + "\n\n", out);
-    return filter.facts().error;
+    const auto& error = filter.facts().error;
+    return error ? std::optional(*error) : std::nullopt;
 }
 
 }  // namespace

@@ -108,7 +108,8 @@ private:
         if (scope_.exchange.abort || scope_.record.attempts.total() >= metrics::kMaxAttempts) {
             return;
         }
-        const auto* const avoided = std::exchange(selection_.avoid, first.endpoint.get());
+        const auto avoided = selection_.avoid;
+        selection_.avoid.add(first.endpoint.get());
         auto selected = routing::pick_endpoint(resolved_.decision, selection_, services.endpoints,
                                                services.loop.random());
         selection_.avoid = avoided;

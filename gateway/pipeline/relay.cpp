@@ -119,6 +119,20 @@ void count_what_is_there(Answer& answer) {
     co_await scope.exchange.sink.cut(farewell);
 }
 
+/// The backend failed when everything was said and counted: the client still gets the end.
+[[gnu::noinline]] Task<bool> end_instead(RequestScope& scope, Answer& answer, const Error& error) {
+    const auto ending =
+        answer.filter() && !scope.exchange.abort ? answer.filter()->ending() : std::string();
+    std::array<std::string_view, 1> pieces{ending};
+    if (ending.empty() || !co_await scope.exchange.sink.write(pieces, /*last=*/true)) {
+        co_return false;
+    }
+    record_attempt(scope, answer, attempt_outcome(error.code));
+    answer.attempt.reset();
+    scope.record.outcome = metrics::Outcome::completed;
+    co_return true;
+}
+
 void count_in_body(Answer& answer) {
     if (answer.usage()) {
         for (const auto piece : answer.scratch->body) {
@@ -207,11 +221,11 @@ Task<void> relay(RequestScope& scope, const Request& request, Resolved& resolved
     } else {
         relayed = co_await relay_bytes(scope, request, memory, answer);
     }
-    if (!relayed) {
-        co_await break_off(scope, answer, relayed.error());
-    } else {
+    if (relayed) {
         record_success(scope, answer);
         answer.attempt->finish(*answer.backend->settings);
+    } else if (!co_await end_instead(scope, answer, relayed.error())) {
+        co_await break_off(scope, answer, relayed.error());
     }
     count_tokens(scope, request, answer);
 }

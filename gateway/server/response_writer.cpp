@@ -70,6 +70,9 @@ Task<bool> ResponseWriter::write(Pieces pieces, bool last) {
         co_return false;
     }
     written_ += size;
+    if (!head_.empty() && !last) {
+        std::string().swap(head_);  // what follows may last for minutes
+    }
     head_.clear();
     complete_ = last;
     co_return true;

@@ -134,34 +134,32 @@ Task<Result<void>> Attempt::send(Pieces pieces) {
     co_return Result<void>{};
 }
 
-Task<Result<void>> Attempt::fill() {
-    auto& socket = connection_->socket;
-    for (;;) {
-        if (!socket.may_read()) {
-            if (in_.size() == 0) {
-                in_.release();
-            }
-            waiting_ = true;
-            co_await socket.readable();
-            waiting_ = false;
-        }
-        if (interrupt_ != Interrupt::none) {
-            co_return std::unexpected(interrupted());
-        }
-        if (!in_) {
-            in_ = loop_.buffers().get(kReadSize);
-        }
-        const IoResult got = socket.read_some(in_.tail(), in_.room());
-        switch (got.status) {
-            case IoStatus::ok:
-                in_.commit(got.bytes);
-                bytes_read_ += got.bytes;
-                co_return Result<void>{};
-            case IoStatus::blocked: continue;
-            case IoStatus::eof: saw_eof_ = true; co_return Result<void>{};
-            case IoStatus::failed: co_return std::unexpected(connection_lost());
-        }
+void Attempt::begin_wait() {
+    if (in_.size() == 0) {
+        in_.release();
     }
+    waiting_ = true;
+}
+
+Result<bool> Attempt::fill() {
+    waiting_ = false;
+    if (interrupt_ != Interrupt::none) {
+        return std::unexpected(interrupted());
+    }
+    if (!in_) {
+        in_ = loop_.buffers().get(kReadSize);
+    }
+    const IoResult got = connection_->socket.read_some(in_.tail(), in_.room());
+    switch (got.status) {
+        case IoStatus::ok:
+            in_.commit(got.bytes);
+            bytes_read_ += got.bytes;
+            return true;
+        case IoStatus::blocked: return false;
+        case IoStatus::eof: saw_eof_ = true; return true;
+        case IoStatus::failed: break;
+    }
+    return std::unexpected(connection_lost());
 }
 
 Result<bool> Attempt::parse_head() {
@@ -190,8 +188,16 @@ Result<bool> Attempt::parse_head() {
 Task<Result<void>> Attempt::read_head() {
     MILLRACE_ASSERT(phase_ == Phase::head);
     for (;;) {
-        if (auto filled = co_await fill(); !filled) {
-            co_return std::unexpected(std::move(filled.error()));
+        for (bool filled = false; !filled;) {
+            if (!connection_->socket.may_read()) {
+                begin_wait();
+                co_await connection_->socket.readable();
+            }
+            const auto got = fill();
+            if (!got) {
+                co_return std::unexpected(got.error());
+            }
+            filled = *got;
         }
         if (saw_eof_) {
             co_return std::unexpected(connection_lost());
@@ -253,8 +259,16 @@ Task<Result<BodyProgress>> Attempt::read(std::vector<std::string_view>& pieces) 
         }
         in_.clear();
         arm_for_body();
-        if (auto filled = co_await fill(); !filled) {
-            co_return std::unexpected(std::move(filled.error()));
+        for (bool filled = false; !filled;) {
+            if (!connection_->socket.may_read()) {
+                begin_wait();
+                co_await connection_->socket.readable();
+            }
+            const auto got = fill();
+            if (!got) {
+                co_return std::unexpected(got.error());
+            }
+            filled = *got;
         }
         undecoded_ = in_.view();
     }

@@ -107,7 +107,10 @@ private:
     void arm_for_body();
     Error interrupted() const;
     Error connection_lost() const;
-    Task<Result<void>> fill();
+    // The backend is silent: to be called before it is waited for.
+    void begin_wait();
+    // One read without waiting; false when there is nothing.
+    Result<bool> fill();
     Result<bool> parse_head();
     void decode(std::vector<std::string_view>& pieces);
 

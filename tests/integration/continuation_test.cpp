@@ -101,7 +101,13 @@ private:
         auto finish = chunk_of(number);
         finish["choices"][0]["delta"] = json::object();
         finish["choices"][0]["finish_reason"] = own == limit ? "length" : "stop";
+        if (counted) {
+            usage(finish, own);
+        }
         connection.send(chunk(event(finish)));
+        if (failure != nullptr && failure->after >= own) {
+            return fail(connection, failure->end);
+        }
         auto final_usage = chunk_of(number);
         final_usage["choices"] = json::array();
         usage(final_usage, own);
@@ -164,6 +170,36 @@ struct Pair {
     std::shared_ptr<Engine> engine;
     ScriptedBackend first;
     ScriptedBackend second;
+    GatewayProcess gateway;
+};
+
+/// Three endpoints, of which two break after every two tokens.
+struct Trio {
+    Trio()
+        : broken(std::make_shared<Engine>(std::vector<Engine::Failure>(16, {.after = 2}))),
+          sound(std::make_shared<Engine>(std::vector<Engine::Failure>{})),
+          first([shared = broken](BackendConnection& connection) { (*shared)(connection); }),
+          second([shared = broken](BackendConnection& connection) { (*shared)(connection); }),
+          third([shared = sound](BackendConnection& connection) { (*shared)(connection); }),
+          gateway({.document = document()}) {}
+
+    std::string document() const {
+        auto text =
+            one_model(first.url(), "outliers: {failures: 0}", "retry: {continue_streams: true}");
+        const auto at = text.find(first.url() + '"') + first.url().size() + 1;
+        return text.insert(at, ", \"" + second.url() + "\", \"" + third.url() + '"');
+    }
+    Message ask(const json& body) const { return call(gateway.port(), post(kChat, body)); }
+    json record() const {
+        EXPECT_TRUE(gateway.wait_for_access_log(1));
+        return gateway.access_log().front();
+    }
+
+    std::shared_ptr<Engine> broken;
+    std::shared_ptr<Engine> sound;
+    ScriptedBackend first;
+    ScriptedBackend second;
+    ScriptedBackend third;
     GatewayProcess gateway;
 };
 
@@ -272,6 +308,31 @@ TEST(ContinuationWithALimit, AsksForWhatIsLeft) {
     EXPECT_EQ(judge_stream(answer.body).content, text_of(5)) << answer.raw;
     expect_one_stream(answer);
     EXPECT_EQ(pair.bodies()[1]["max_tokens"], 3);
+}
+
+TEST(ContinuationOfWhatWasAllSaid, IsItsEnd) {
+    const Pair pair({{.after = kTokens}});
+    const auto answer = pair.ask(streamed(true));
+    EXPECT_EQ(judge_stream(answer.body).content, text_of(kTokens)) << answer.raw;
+    expect_one_stream(answer);
+    const auto events = sse_events(answer.body);
+    ASSERT_GE(events.size(), 2U);
+    EXPECT_EQ(events[events.size() - 2].json()["usage"]["completion_tokens"], kTokens);
+    EXPECT_EQ(pair.bodies().size(), 1U) << "nobody else is asked";
+    const auto record = pair.record();
+    EXPECT_EQ(record["completion_tokens"], kTokens) << record;
+    EXPECT_EQ(record["outcome"], "completed") << record;
+}
+
+TEST(ContinuationOnThreeEndpoints, TriesTheOneThatHasNotFailed) {
+    // Two are broken for good: the third has to be found, whoever is asked first.
+    for (int i = 0; i < 6; ++i) {
+        const Trio trio;
+        const auto answer = trio.ask(streamed(true));
+        EXPECT_EQ(judge_stream(answer.body).content, text_of(kTokens)) << answer.raw;
+        expect_one_stream(answer);
+        EXPECT_LE(trio.record()["attempts"], 3);
+    }
 }
 
 TEST(ContinuationThatIsNotAskedFor, BreaksOffWithAnError) {

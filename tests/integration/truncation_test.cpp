@@ -149,6 +149,35 @@ TEST(Truncation, LeavesABackendsOwnErrorEventAndItsEndMarkerAsTheyAre) {
               "backend_error");
 }
 
+/// A stream whose end is that of its connection.
+Message until_close(std::string_view events) {
+    const Rig rig(ScriptedBackend::once_then_close(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" +
+        std::string(events)));
+    return rig.chat_call(chat("m1", true));
+}
+
+TEST(Truncation, OfAStreamWithoutFramingLeavesWholeEvents) {
+    const auto events = chat_events(2, false);
+    const auto answer = until_close(events[0] + events[1] + events[2].substr(0, 40));
+    const auto verdict = judge_stream(answer.body);
+    EXPECT_EQ(verdict.content, "t0 ") << answer.raw;
+    EXPECT_TRUE(verdict.error);
+    EXPECT_FALSE(answer.complete);
+}
+
+TEST(Truncation, IsNoneWhereTheEndMarkerCame) {
+    std::string events;
+    for (const auto& one : chat_events(2, false)) {
+        events += one;
+    }
+    for (const std::size_t missing : {0U, 1U, 2U}) {
+        const auto answer = until_close(events.substr(0, events.size() - missing));
+        EXPECT_TRUE(answer.complete) << missing << answer.raw;
+        EXPECT_FALSE(judge_stream(answer.body + "\n\n").error);
+    }
+}
+
 TEST(Truncation, NamesItselfInTheErrorEvent) {
     const auto whole = chat_stream(3, true);
     const Rig rig(ScriptedBackend::once_then_close(whole.substr(0, whole.find("t1 "))));

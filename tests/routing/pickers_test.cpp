@@ -58,6 +58,20 @@ TEST(Picker, WaitsForABusyEndpointRatherThanTakeTheOneThatFailed) {
     EXPECT_TRUE(pick(set, random, set.endpoints[0].get()));
 }
 
+TEST(Picker, TakesNoneOfThoseThatFailed) {
+    Random random(1);
+    const auto set = set_of(4);
+    Avoided failed;
+    for (std::size_t i = 0; i < 3; ++i) {
+        failed.add(set.endpoints[i].get());
+        for (int j = 0; j < 20; ++j) {
+            EXPECT_FALSE(failed.contains(pick(set, random, failed).get()));
+        }
+    }
+    failed.add(set.endpoints[3].get());
+    EXPECT_TRUE(pick(set, random, failed)) << "nobody else is ready";
+}
+
 TEST(Picker, LooksAtBothOfTwo) {
     Random random(1);
     const auto set = set_of(2);

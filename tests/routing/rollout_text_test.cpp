@@ -36,7 +36,7 @@ TEST(RolloutText, GivesTimesInMillisecondsAndTheirChange) {
 
 TEST(RolloutText, GivesCostAsItIs) {
     EXPECT_EQ(describe(comparison(Measure::cost, 3e-6, 2e-6)),
-              "cost per token 3e-06 against 2e-06 (+50 %, n = 640 and 63360)");
+              "cost per token $3e-06 against $2e-06 (+50 %, n = 640 and 63360)");
 }
 
 TEST(RolloutText, SignsTheChangeAndRoundsItToATenth) {

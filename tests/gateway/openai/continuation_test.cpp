@@ -39,6 +39,7 @@ json usage(int prompt, int completion) {
 json chunk_of(const std::string& id, json delta, int completion, int prompt = 10) {
     return {
         {"id", id},
+        {"model", id},
         {"created", id == "a" ? 1 : 2},
         {"choices",
          json::array({{{"index", 0}, {"delta", std::move(delta)}, {"finish_reason", nullptr}}})},
@@ -262,6 +263,37 @@ TEST(Splice, GoesOnFromAllAttempts) {
     EXPECT_EQ(joined.next_request()["messages"][1]["content"], "one two three ");
     EXPECT_EQ(joined.continuation.bill(std::nullopt)->tokens.completion, 3U);
     EXPECT_EQ(joined.continuation.bill(std::nullopt)->tokens.prompt, 10U);
+}
+
+TEST(Ending, IsWhatTheStreamLacks) {
+    Broken broken("one two ", kBody, ShowUsage::final_only);
+    EXPECT_EQ(broken.filter.ending(), "") << "not all was said";
+    fed(broken.filter, event(finished()));
+    const auto ending = broken.filter.ending();
+    ASSERT_TRUE(ending.ends_with("\n\ndata: [DONE]\n\n")) << ending;
+    const auto last = json::parse(ending.substr(6, ending.find("\n\n") - 6));
+    EXPECT_EQ(last["id"], "a");
+    EXPECT_EQ(last["created"], 1);
+    EXPECT_EQ(last["model"], "a");
+    EXPECT_EQ(last["choices"], json::array());
+    EXPECT_EQ(last["usage"], usage(10, 3));
+    fed(broken.filter, "data: [DONE]\n\n");
+    EXPECT_EQ(broken.filter.ending(), "") << "nothing is lacking";
+}
+
+TEST(Ending, IsTheMarkerAloneWhereNobodyAskedForUsage) {
+    Broken broken;
+    fed(broken.filter, event(finished()));
+    EXPECT_EQ(broken.filter.ending(), "data: [DONE]\n\n");
+}
+
+TEST(Ending, CountsAllAttempts) {
+    Joined joined(ShowUsage::final_only);
+    auto data = chunk_of("b", {{"content", "three"}}, 4, 12);
+    data["choices"][0]["finish_reason"] = "stop";
+    joined.spliced(data);
+    const auto ending = joined.second.ending();
+    EXPECT_EQ(json::parse(ending.substr(6, ending.find("\n\n") - 6))["usage"], usage(10, 6));
 }
 
 TEST(ErrorInMidStream, IsKeptBackWhereAnotherMayGoOn) {

@@ -371,6 +371,18 @@ TEST(StreamFilter, CutsAtAnEventBoundaryUnlessTheBodyEndedCleanly) {
     EXPECT_NE(clean.facts.find("content=2!"), std::string::npos);
 }
 
+TEST(StreamFilter, TakesAnEndMarkerWithoutItsBlankLine) {
+    const std::string whole = chat(kHello, usage(5, 1));
+    for (const auto* end : {"data: [DONE]", "data: [DONE]\n", "data:[DONE]\r\n"}) {
+        const Relayed relayed =
+            run_every_way(whole + end, Dialect::chat, ShowUsage::nothing, false);
+        EXPECT_EQ(relayed.output, chat(kHello, "") + end);
+        EXPECT_NE(relayed.facts.find("terminal=1"), std::string::npos) << end;
+    }
+    const std::string stop = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n";
+    EXPECT_EQ(run_every_way(stop, Dialect::messages, ShowUsage::nothing, false).output, stop);
+}
+
 TEST(StreamFilter, PassesOversizedEventsThroughAndCountsThem) {
     const std::string big =
         R"({"index":0,"delta":{"content":")" + std::string(70'000, 'x') + R"("}})";

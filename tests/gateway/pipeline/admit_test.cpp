@@ -376,7 +376,7 @@ TEST_F(OverflowTest, LeavesForAFreeSlotWhenItHasWaitedTooLong) {
     ASSERT_TRUE(selected);
     EXPECT_EQ(resolved.decision.target->backend_name, "other");
     EXPECT_EQ(scope().record.model_name.view(), "n");
-    EXPECT_EQ(scope().record.requested_model.view(), "m");
+    EXPECT_EQ(scope().record.requested_model, "m");
     EXPECT_EQ(pool().gate().size(), 0U);
     EXPECT_EQ(other_pool().counts().in_flight, 1U);
     EXPECT_TRUE(

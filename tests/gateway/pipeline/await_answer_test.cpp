@@ -85,12 +85,12 @@ TEST_F(AwaitAnswerTest, AStreamIsReadUntilItsFirstEvent) {
     const auto done = turns->finish(waiting);
     ASSERT_TRUE(done);
     EXPECT_FALSE(*done);
-    EXPECT_EQ(answer.filter->first_event(), openai::FirstEvent::normal);
+    EXPECT_EQ(answer.filter()->first_event(), openai::FirstEvent::normal);
     EXPECT_EQ(out(), std::string(kRole) + std::string(kContent));
     EXPECT_FALSE(answer.complete);
     EXPECT_EQ(error_status(answer), 0);
     EXPECT_EQ(answer.record->status, 200);
-    EXPECT_FALSE(answer.usage);
+    EXPECT_FALSE(answer.usage());
     EXPECT_EQ(demand().pending, 1U) << "content is what ends the waiting, not the first event";
 }
 
@@ -100,7 +100,7 @@ TEST_F(AwaitAnswerTest, AnErrorInTheFirstEventIsAStatus) {
                       {}));
     ask(true);
     ASSERT_TRUE(outcome());
-    EXPECT_EQ(answer.filter->first_event(), openai::FirstEvent::error);
+    EXPECT_EQ(answer.filter()->first_event(), openai::FirstEvent::error);
     EXPECT_EQ(error_status(answer), 429);
     EXPECT_EQ(answer.attempt->head().status, 200);
 }
@@ -130,8 +130,8 @@ TEST_F(AwaitAnswerTest, AnotherAnswerIsReadUntilItsFirstBytes) {
     EXPECT_FALSE(*done);
     EXPECT_EQ(first_bytes(), "{\"a\":");
     EXPECT_EQ(answer.attempt->head().content_type(), "kept/yes");
-    EXPECT_TRUE(answer.usage);
-    EXPECT_FALSE(answer.filter);
+    EXPECT_TRUE(answer.usage());
+    EXPECT_FALSE(answer.filter());
     EXPECT_FALSE(answer.complete);
 }
 
@@ -161,8 +161,8 @@ TEST_F(AwaitAnswerTest, AnErrorAnswerIsItsStatusAndNoUsage) {
         ASSERT_TRUE(outcome());
         EXPECT_EQ(error_status(answer), status);
         EXPECT_EQ(answer.record->status, status);
-        EXPECT_FALSE(answer.usage);
-        EXPECT_FALSE(answer.filter);
+        EXPECT_FALSE(answer.usage());
+        EXPECT_FALSE(answer.filter());
         EXPECT_EQ(answer.held, "");
         EXPECT_EQ(first_bytes(), R"({"error":"x"})");
         answer.clear();
@@ -175,15 +175,15 @@ TEST_F(AwaitAnswerTest, AStreamedErrorStatusIsNotReadAsAStream) {
     ask(true);
     ASSERT_TRUE(outcome());
     EXPECT_EQ(error_status(answer), 503);
-    EXPECT_FALSE(answer.filter);
+    EXPECT_FALSE(answer.filter());
 }
 
 TEST_F(AwaitAnswerTest, OutsideTheApiNothingIsLookedInto) {
     backend(two_parts(test::stream_head() + test::chunk(kContent), {}));
     make_other("GET");
     ASSERT_TRUE(outcome());
-    EXPECT_FALSE(answer.filter);
-    EXPECT_FALSE(answer.usage);
+    EXPECT_FALSE(answer.filter());
+    EXPECT_FALSE(answer.usage());
     EXPECT_EQ(first_bytes(), kContent);
 }
 

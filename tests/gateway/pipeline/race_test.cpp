@@ -159,7 +159,8 @@ TEST_F(RaceTest, WhatTheLoserProducedIsNotBilled) {
     start(true);
     await_second();
     turns->settle();  // so that the loser's event is there
-    ASSERT_TRUE(turns->turn_until([this] { return first.filter && first.filter->facts().events; }));
+    ASSERT_TRUE(
+        turns->turn_until([this] { return first.filter() && first.filter()->facts().events; }));
     backends[1]->release("go");
     expect_won_by_second(ended());
     EXPECT_EQ(attempt(0).tokens.prompt, 123U) << "on record";
@@ -194,7 +195,8 @@ TEST_F(RaceTest, WaitsForContentNotForTheFirstEvent) {
     backend(content_later());
     backend(ScriptedBackend::always(whole_stream()));
     start(true);
-    ASSERT_TRUE(turns->turn_until([this] { return first.filter && first.filter->facts().events; }));
+    ASSERT_TRUE(
+        turns->turn_until([this] { return first.filter() && first.filter()->facts().events; }));
     await_second();
     expect_won_by_second(ended());
 }
@@ -482,7 +484,8 @@ TEST_F(RaceTest, LeavesTheSelectionAsItWas) {
     begin_race();
     ASSERT_TRUE(asked(0));
     turns->pass(110ms);
-    EXPECT_EQ(selection.avoid, endpoint(2).get());
+    EXPECT_TRUE(selection.avoid.contains(endpoint(2).get()));
+    EXPECT_FALSE(selection.avoid.contains(endpoint(0).get()));
     text->abort.fire(AbortReason::client_closed);
     ended();
 }
