@@ -67,6 +67,23 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"{id: m, rules: [{name: r, when: {fields: [@@{name: n, equals: 1, over: 2}]}, "
              "targets: [{model: big}]}, {name: s, targets: [{model: big}]}]}",
              "models[3].rules[0].when.fields[0]", "`equals` excludes"},
+        Case{
+            "{id: m, rules: [{name: r, when: {prompt_bytes: @@{over: 2KiB, up_to: 2048}}, targets: "
+            "[{model: big}]}, {name: s, targets: [{model: big}]}]}",
+            "models[3].rules[0].when.prompt_bytes", "`over` must be below `up_to`"},
+        Case{"{id: m, rules: [{name: r, when: {prompt_tokens: @@{over: 9, up_to: 8}}, targets: "
+             "[{model: big}]}, {name: s, targets: [{model: big}]}]}",
+             "models[3].rules[0].when.prompt_tokens", "`over` must be below `up_to`"},
+        Case{"{id: m, rules: [{name: r, when: {fields: [@@{name: n, over: 2, up_to: 2}]}, targets: "
+             "[{model: big}]}, {name: s, targets: [{model: big}]}]}",
+             "models[3].rules[0].when.fields[0]", "`over` must be below `up_to`"},
+        Case{"{id: m, rules: [{name: r, when: {fields: [@@{name: n, equals: 1, up_to: 2}]}, "
+             "targets: "
+             "[{model: big}]}, {name: s, targets: [{model: big}]}]}",
+             "models[3].rules[0].when.fields[0]", "`equals` excludes"},
+        Case{"{id: m, rules: [{name: r, when: {headers: [{name: @@'a b'}]}, targets: "
+             "[{model: big}]}, {name: s, targets: [{model: big}]}]}",
+             "models[3].rules[0].when.headers[0].name", "`a b` is not a header name."},
         Case{"{id: m, rules: [{name: r, when: {headers: [@@{name: x-a, exact: b, prefix: c}]}, "
              "targets: [{model: big}]}, {name: s, targets: [{model: big}]}]}",
              "models[3].rules[0].when.headers[0]", "exclude each other"},
@@ -114,6 +131,17 @@ TEST(Choice, IsReadWhole) {
                                                        {"rest", {}, {{"small", 1}}}}));
     EXPECT_EQ(models[4].price, (Price{{150'000}, {3'000'000}}));
     EXPECT_EQ(models[5].automatic, (AutoModel{{"big", "fast"}, 2, 0, 9, 5}));
+}
+
+TEST(Choice, MayLookAtEightFieldsHoweverOften) {
+    const std::string eight =
+        "[{name: a}, {name: b}, {name: c}, {name: d}, {name: e}, {name: f}, {name: g}, {name: h}]";
+    const auto result =
+        load_text(document("{id: m, rules: [{name: r, when: {fields: " + eight +
+                           "}, targets: [{model: big}]}, {name: s, when: {fields: " + eight +
+                           "}, targets: [{model: big}]}, {name: t, targets: "
+                           "[{model: big}]}]}"));
+    EXPECT_TRUE(result.loaded) << dump(result.problems);
 }
 
 class ChoiceCaution : public testing::TestWithParam<Case> {};

@@ -86,6 +86,20 @@ TEST(ValidateRollouts, TakesTheDefaultsAndTimesThatAreNotWatched) {
     EXPECT_EQ(result.loaded->config.rollouts.state_directory, "/etc/millrace/state");
 }
 
+TEST(ValidateRollouts, TakesOneTimeForShortestAndLongest) {
+    const auto result = load_text(
+        with_model("%rollout: {canary: canary, min_step_time: 1h, max_step_time: 1h, token_gap: "
+                   "{tolerated_percent: 5, harm_percent: 0}}"));
+    EXPECT_TRUE(result.loaded) << test::dump(result.problems);
+}
+
+TEST(ValidateRollouts, DoesNotSpeakOfRolloutsWhereThereAreNone) {
+    const auto result = load_text(
+        "backends: {a: {endpoints: {static: ['http://a']}}}\n"
+        "models: [{id: m, variants: [{name: x, backend: a}]}]");
+    EXPECT_THAT(test::dump(result.problems), testing::Not(testing::HasSubstr("Rollouts")));
+}
+
 TEST(ValidateRollouts, ReplacesTheDefaultStepsByThoseGiven) {
     const auto result = load_text(with_model("%rollout: {canary: canary, steps: [10, 100]}"));
     ASSERT_TRUE(result.loaded) << test::dump(result.problems);

@@ -65,6 +65,29 @@ INSTANTIATE_TEST_SUITE_P(
              "models[0].overflow", "no `fallback`", "add one, or leave `overflow` out"}));
 
 INSTANTIATE_TEST_SUITE_P(
+    Pickers, Rule,
+    testing::Values(
+        Case{"%models: [{id: m, variants: [{name: v, backend: a}, {name: w, backend: b}],"
+             " picker: {by: [load, prefix, @@load]}}]",
+             "models[0].picker.by[2]", "`load` is in the list already."},
+        Case{"%models: [{id: m, variants: [{name: v, backend: a}, {name: w, backend: b}],"
+             " picker: @@{by: [session]}}]",
+             "models[0].picker", "does not say what a session goes by",
+             "give `session` a `header`, a `field` or `api_key: true`"},
+        Case{"%models: [{id: m, variants: [{name: v, backend: a}, {name: w, backend: b}],"
+             " picker: {by: [session], session: {header: @@'a b'}}}]",
+             "models[0].picker.session.header", "`a b` is not a header name."},
+        Case{"%models: [{id: m, variants: [{name: v, backend: a}, {name: w, backend: b}],"
+             " picker: {guard_percent: @@99}}]",
+             "models[0].picker.guard_percent", "between 100 and 100000"},
+        Case{"%models: [{id: m, variants: [{name: v, backend: a}, {name: w, backend: b}],"
+             " hedge: {budget_percent: @@101}}]",
+             "models[0].hedge.budget_percent", "between 0 and 100"},
+        Case{"%models: [{id: m, variants: [{name: v, backend: a}, {name: w, backend: b}],"
+             " mirror: {backend: b, percent: @@101}}]",
+             "models[0].mirror.percent", "between 0 and 100"}));
+
+INSTANTIATE_TEST_SUITE_P(
     Server, Rule,
     testing::Values(
         Case{"listeners: {data: {address: @@localhost:80}}", "listeners.data.address",
@@ -209,6 +232,43 @@ TEST(Validate, AcceptsPortZeroSeveralTimes) {
         "listeners: {data: {address: 127.0.0.1:0}, metrics: {address: 127.0.0.1:0}, admin: "
         "{address: 127.0.0.1:0}}");
     EXPECT_TRUE(result.loaded) << dump(result.problems);
+}
+
+/// Problems of a model on backends `a` and `b` that also says `more`.
+std::string problems_of(const std::string& more) {
+    const auto result = load_text(with_backends(
+        "%models: [{id: m, variants: [{name: v, backend: a}, {name: w, backend: a}], " + more +
+        "}, {id: n, variants: [{name: v, backend: b}]}]"));
+    EXPECT_TRUE(result.loaded) << dump(result.problems);
+    return dump(result.problems);
+}
+
+TEST(Validate, TakesEveryKindOfSessionKey) {
+    for (const auto* key : {"header: x-session", "field: user", "api_key: true"}) {
+        EXPECT_THAT(problems_of("picker: {by: [session], session: {" + std::string(key) + "}}"),
+                    testing::Not(testing::HasSubstr("models[")))
+            << key;
+    }
+}
+
+TEST(Validate, LetsAVariantBeTheFallbackOfItsOwnModel) {
+    EXPECT_THAT(
+        problems_of("fallback: [{model: m, variant: w}, {model: n}], overflow: {after: 5s}"),
+        testing::Not(testing::HasSubstr("models[")));
+}
+
+TEST(Validate, TakesTheSameFallbackByTwoOfItsVariants) {
+    EXPECT_THAT(problems_of("fallback: [{model: m, variant: v}, {model: m, variant: w}]"),
+                testing::Not(testing::HasSubstr("models[")));
+}
+
+TEST(Validate, KnowsThatAMirrorUsesItsBackend) {
+    const auto result = load_text(
+        "backends: {a: {endpoints: {static: ['http://a']}}, b: {endpoints: {static: "
+        "['http://b']}}}\n"
+        "models: [{id: m, variants: [{name: v, backend: a}], mirror: {backend: b}}]");
+    EXPECT_TRUE(result.loaded);
+    EXPECT_THAT(dump(result.problems), testing::Not(testing::HasSubstr("uses this backend")));
 }
 
 TEST(Validate, DoesNotBlameVariantsForABrokenListOfBackends) {

@@ -188,6 +188,9 @@ TEST(Choose, PrefixLeavesUnknownPromptsToTheNextStage) {
     EXPECT_EQ(sure(candidates, {}, policy), (Choice{1, Reason::load_aware}));
     candidates.push_back({.matched_tokens = 400, .avoid = true});
     EXPECT_EQ(sure(candidates, {}, policy), (Choice{1, Reason::load_aware}));
+    policy.stages = {Stage::prefix_affinity, Stage::least_pending};
+    EXPECT_EQ(sure(candidates, {}, policy), (Choice{0, Reason::least_pending}))
+        << "what is cached where it may not go decides nothing";
 }
 
 TEST(Choose, TheGuardEndsPrefixAffinity) {
