@@ -52,8 +52,9 @@ protected:
     void serve(int n, bool canary_fails) {
         for (int i = 0; i < n; ++i) {
             traffic().observe(0, RolloutArm::stable, {});
-            traffic().observe(1, RolloutArm::canary,
-                              {.failed = canary_fails, .first_token = {}, .token_gap = {}});
+            traffic().observe(
+                1, RolloutArm::canary,
+                {.failed = canary_fails, .first_token = {}, .token_gap = {}, .cost = {}});
         }
     }
     std::string file() const { return (folder.path() / "org~m.json").string(); }
