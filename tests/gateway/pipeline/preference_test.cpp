@@ -185,6 +185,8 @@ class FirstTokenTest : public PreferenceTest {
 protected:
     routing::EndpointLoad& dispatch(bool by_load) {
         ask(true);
+        answer.backend = &world.snapshot->backend_of(*resolved.decision.target);
+        answer.record = &scope().record.attempts.add();
         answer.endpoint = routing::EndpointLease(endpoint(0));
         answer.endpoint.expect(4000);
         answer.picked_by_load = by_load;
