@@ -22,9 +22,9 @@ class Chaos {
 public:
     explicit Chaos(std::uint64_t seed)
         // Every other run tells streams that wait so.
-        : random_(seed),
-          backend_(backend_of(seed)),
-          model_(seed % 2 == 0 ? "" : "heartbeat: {after: 20ms, every: 100ms}") {
+        : Chaos(seed, seed % 2 == 0 ? "" : "heartbeat: {after: 20ms, every: 100ms}") {}
+    Chaos(std::uint64_t seed, std::string_view model)
+        : random_(seed), backend_(backend_of(seed)), model_(model) {
         for (std::size_t i = 0; i < 3; ++i) {
             sims.push_back(std::make_unique<SimProcess>("m1"));
             proxies.push_back(std::make_unique<FaultProxy>(sims[i]->port(), FaultPlan{}, seed + i));

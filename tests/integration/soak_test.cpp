@@ -1,10 +1,12 @@
 // Clients of every kind against three backends on a network that breaks in every way at random, for
 // 4 s times MILLRACE_LONG. The seed is printed; MILLRACE_SEED gives it back.
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <string_view>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -172,6 +174,66 @@ TEST(Soak, OfRandomFaultsLeavesEveryRequestWithOneAnswerAndNothingBehind) {
     EXPECT_EQ(report.completed + report.errors + report.left, lines.size()) << report.text();
     std::cout << report.text();
     EXPECT_TRUE(gateway.running());
+    EXPECT_EQ(gateway.stop(), 0);
+}
+
+/// The serial numbers of the simulator's tokens (`kalo17 `) count from 0 without a gap; their
+/// number, or nullopt.
+std::optional<std::size_t> tokens_in_order(std::string_view content) {
+    std::size_t next = 0;
+    while (!content.empty()) {
+        const auto expected = std::to_string(next) + ' ';
+        if (content.size() < 4 + expected.size() ||
+            content.substr(4, expected.size()) != expected) {
+            return std::nullopt;
+        }
+        content.remove_prefix(4 + expected.size());
+        ++next;
+    }
+    return next;
+}
+
+TEST(Soak, OfStreamsThatGoOnElsewhereLosesAndRepeatsNothing) {
+    const auto seed_of_run = seed();
+    std::cout << "MILLRACE_SEED=" << seed_of_run << std::endl;
+    SCOPED_TRACE("MILLRACE_SEED=" + std::to_string(seed_of_run));
+    constexpr std::size_t kTokens = 60;
+    Chaos chaos(seed_of_run, "retry: {continue_streams: true, budget_percent: 100}");
+    GatewayProcess gateway({.document = chaos.document()});
+    std::size_t whole = 0;
+    std::size_t cut = 0;
+    Load load(gateway.port(), 8,
+              {{"x-sim-tokens", std::to_string(kTokens)}, {"x-sim-inter-token-ms", "3"}},
+              [&](const ClientLine& line, const Message& answer) {
+                  if (!line.stream || line.status != 200) {
+                      return;
+                  }
+                  const auto tokens = tokens_in_order(line.content);
+                  EXPECT_TRUE(tokens) << answer.raw;
+                  if (is_good(line)) {
+                      ++whole;
+                      EXPECT_EQ(tokens, kTokens) << answer.raw;
+                  } else {
+                      ++cut;
+                      expect_not_whole(answer, line.id);
+                  }
+              });
+    const auto start = std::chrono::steady_clock::now();
+    while (since(start) < 4s * long_factor()) {
+        chaos.act(gateway);
+        eventually([] { return false; }, 40ms);
+    }
+    chaos.mend_all(gateway);
+    load.stop();
+    expect_settled(gateway);
+    std::size_t continued = 0;
+    for (const auto& sim : chaos.sims) {
+        continued += static_cast<std::size_t>(std::ranges::count_if(
+            sim->log(), [](const auto& line) { return line.value("continued_from", 0) > 0; }));
+    }
+    std::cout << whole << " whole, " << cut << " cut, " << continued << " continued\n";
+    EXPECT_GT(whole, 10U);
+    EXPECT_GT(continued, 0U);
     EXPECT_EQ(gateway.stop(), 0);
 }
 
