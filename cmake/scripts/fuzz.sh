@@ -15,7 +15,7 @@ for target in build/fuzz/bin/*fuzz*; do
     found=build/fuzz/corpus/$name
     mkdir -p "$found"
     seeds=()
-    [ -d "tests/fuzz/corpus/$name" ] && seeds=("tests/fuzz/corpus/$name")
+    [ -d "tests/fuzz/corpus/${name%_fuzz}" ] && seeds=("tests/fuzz/corpus/${name%_fuzz}")
     echo "== $name for ${seconds}s"
     "$target" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 \
         -artifact_prefix="build/fuzz/$name-" "$found" "${seeds[@]}" 2>&1 | tail -n 12 || failed=$((failed + 1))

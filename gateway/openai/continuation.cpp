@@ -149,7 +149,7 @@ bool Continuation::break_off(const StreamFacts& facts, const RequestFields& fiel
         *before->completion += *choice.completion;
     }
     if (before) {
-        auto plan = plan_for(body);
+        auto plan = metrics::json_unescape(said_.content) ? plan_for(body) : std::nullopt;
         const auto limit =
             fields.max_completion_tokens ? fields.max_completion_tokens : fields.max_tokens;
         if (!plan || (limit && *limit <= *before->completion)) {

@@ -178,6 +178,16 @@ INSTANTIATE_TEST_SUITE_P(
                     chunk_of("a", {{"refusal", "no"}}, 3), finished(), second_choice(),
                     chunk_of("a", {{"content", std::string(SaidText::kMost, 'x')}}, 3)));
 
+TEST(Continuation, RepeatsNoTextThatIsNoJson) {
+    for (const auto* text : {R"(\x)", R"(\ud800)", "\xff", "\n"}) {
+        Broken broken("");
+        auto one = chunk_of("a", {{"content", "@"}}, 2).dump();
+        one.replace(one.find('@'), 1, text);
+        fed(broken.filter, "data: " + one + (*text == '\n' ? "\ndata: \n\n" : "\n\n"));
+        EXPECT_FALSE(broken.break_off()) << text;
+    }
+}
+
 TEST(Continuation, NeedsCountedTokens) {
     Broken broken("");
     auto uncounted = chunk_of("a", {{"content", "x"}}, 1);
