@@ -57,23 +57,6 @@ std::uint64_t choose_step(std::uint64_t window) {
 
 }  // namespace
 
-std::shared_ptr<TicketCounter> TicketDirectory::acquire(std::string_view route) {
-    const std::lock_guard lock(mutex_);
-    if (const auto found = counters_.find(route); found != counters_.end()) {
-        if (auto counter = found->second.lock()) {
-            return counter;
-        }
-    }
-    auto counter = std::make_shared<TicketCounter>();
-    counters_.insert_or_assign(std::string(route), counter);
-    // Sweeping at every doubling keeps ten thousand routes linear.
-    if (counters_.size() >= sweep_at_) {
-        std::erase_if(counters_, [](const auto& entry) { return entry.second.expired(); });
-        sweep_at_ = std::max<std::size_t>(64, counters_.size() * 2);
-    }
-    return counter;
-}
-
 std::uint64_t stable_hash(std::string_view key) {
     std::uint64_t hash = 0xcbf29ce484222325ULL;  // FNV-1a, then a finaliser for the high bits
     for (const char c : key) {

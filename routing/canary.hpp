@@ -14,13 +14,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "routing/weak_directory.hpp"
 
 namespace millrace::routing {
 
@@ -35,17 +35,8 @@ private:
     alignas(64) std::atomic<std::uint64_t> next_{0};
 };
 
-/// Counters by route. Weak, like PoolDirectory: a counter survives as long as one catalog after the
-/// other names it.
-class TicketDirectory {
-public:
-    std::shared_ptr<TicketCounter> acquire(std::string_view route);
-
-private:
-    std::mutex mutex_;
-    std::size_t sweep_at_ = 64;
-    std::map<std::string, std::weak_ptr<TicketCounter>, std::less<>> counters_;
-};
+/// Counters by route.
+using TicketDirectory = WeakDirectory<TicketCounter>;
 
 /// 64 bits of a key; the same in every process and release, so that replicas agree.
 std::uint64_t stable_hash(std::string_view key);

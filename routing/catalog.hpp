@@ -26,6 +26,7 @@
 #include "routing/candidate.hpp"
 #include "routing/endpoints.hpp"
 #include "routing/facts.hpp"
+#include "routing/hedge.hpp"
 #include "routing/httproute.hpp"
 #include "routing/model_chooser.hpp"
 #include "routing/retry.hpp"
@@ -36,8 +37,6 @@ namespace millrace::routing {
 
 /// Label of series whose model the configuration does not know.
 inline constexpr std::string_view kUnknownModel = "unknown";
-
-struct Hedging;
 
 /// What identifies a variant's series.
 struct VariantLabels {
@@ -67,6 +66,7 @@ struct RoutingState {
     TicketDirectory tickets;
     RolloutDirectory rollouts;
     ModelMeasures measures;
+    HedgingDirectory hedgings;
 };
 
 /// One variant of a rule.

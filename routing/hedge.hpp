@@ -15,6 +15,7 @@
 #include "config/base/clock.hpp"
 #include "config/model.hpp"
 #include "routing/retry.hpp"
+#include "routing/weak_directory.hpp"
 
 namespace millrace::routing {
 
@@ -35,7 +36,7 @@ private:
     std::atomic<std::uint32_t> samples_{0};
 };
 
-/// What the second attempts of one rule share.
+/// What the second attempts of one model share.
 struct Hedging {
     RetryBudget budget;     ///< second attempts in flight
     FirstTokenP95 streams;  ///< to the first content token
@@ -43,6 +44,9 @@ struct Hedging {
 
     FirstTokenP95& latency(bool is_stream) { return is_stream ? streams : answers; }
 };
+
+/// By model: what was learned survives reloads.
+using HedgingDirectory = WeakDirectory<Hedging>;
 
 /// Second attempts that may run in any case, so that a quiet model can be hedged at all.
 inline constexpr std::uint32_t kHedgesAlways = 1;

@@ -162,7 +162,7 @@ void RuleBuilder::complete(Rule& rule) {
     rule.weights = WeightTable(shares);
     rule.retries = std::make_shared<RetryBudget>();
     if (rule.model != nullptr && rule.model->hedge) {
-        rule.hedging = std::make_shared<Hedging>();
+        rule.hedging = state_.hedgings.acquire(rule.model->id);
     }
     if (rule.model != nullptr && rule.model->mirror) {
         rule.mirror = mirror_of(*rule.model->mirror);

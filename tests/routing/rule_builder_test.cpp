@@ -107,7 +107,8 @@ TEST_F(RuleBuilderTest, HedgesAndMirrorsWhereTheModelSaysSo) {
     settings().hedge.emplace();
     settings().mirror = config::Mirror{.backend = "b2", .percent = 10, .served_name = "m-next"};
     const auto rule = of_model();
-    EXPECT_NE(rule.hedging, nullptr);
+    ASSERT_NE(rule.hedging, nullptr);
+    EXPECT_EQ(of_model().hedging, rule.hedging) << "what was learned survives a reload";
     EXPECT_EQ(rule.mirror.pool, state.pools.acquire("b2"));
     EXPECT_EQ(rule.mirror.weight, 10U);
     EXPECT_EQ(rule.mirror.served_name, "m-next");
