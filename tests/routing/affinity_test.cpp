@@ -51,6 +51,12 @@ TEST(LoadGuard, DoesNotRoundAnExactBoundUp) {
     }
 }
 
+TEST(LoadGuard, AsksNobodyForLessThanTheFairShare) {
+    const Candidates candidates(4, {.in_flight = 10});
+    EXPECT_EQ(LoadGuard(candidates, 0.5).bound(candidates[0]), 11);  // ceil(41 / 4)
+    EXPECT_EQ(LoadGuard(candidates, 1).bound(candidates[0]), 11);
+}
+
 TEST(LoadGuard, NeverLeavesNobody) {
     Random random(1);
     for (int round = 0; round < 3000; ++round) {

@@ -93,6 +93,19 @@ TEST_F(GateTest, LetsGoOfWhoeverLeaves) {
     EXPECT_EQ(pool->counts().in_flight, 0U);
 }
 
+TEST_F(GateTest, HandsOutEverySlotThatThereIs) {
+    pool->set_limits({2, {}, {}});
+    const auto first = enter();
+    const auto second = enter();
+    const auto third = enter();
+    pool->update({at(1)});
+    EXPECT_EQ(first->wakes + second->wakes, 2);
+    EXPECT_EQ(third->wakes, 0);
+    for (const auto& ticket : {first, second, third}) {
+        gate().leave(*ticket);
+    }
+}
+
 TEST_F(GateTest, RefusesAndEvicts) {
     pool->set_limits({1, {1, 1'000, 0}, {}});
     const auto low = enter({.priority = 1});

@@ -139,6 +139,20 @@ TEST(PrefixIndex, EqualsAPlainLruList) {
     }
 }
 
+TEST(PrefixIndex, KeepsAsMuchAsAnotherLimitHolds) {
+    PrefixIndex index(30 * kBlock, 1);
+    index.record(chain(1, 30), 1);
+    index.resize(20 * kBlock);
+    EXPECT_EQ(index.blocks(), 20U);
+    EXPECT_EQ(match(index, chain(1, 30), {1}), (Depths{20}));
+    index.resize(50 * kBlock);
+    EXPECT_EQ(match(index, chain(1, 30), {1}), (Depths{20}));
+    index.record(chain(2, 40), 1);
+    EXPECT_EQ(index.blocks(), 50U);
+    EXPECT_EQ(match(index, chain(2, 40), {1}), (Depths{40}));
+    EXPECT_EQ(match(index, chain(1, 30), {1}), (Depths{10})) << "in their order of use";
+}
+
 TEST(PrefixIndex, NeverExceedsItsBound) {
     Random random(5);
     for (const std::size_t limit : {1'000U, 64'000U, 100'001U, 3'000'000U}) {

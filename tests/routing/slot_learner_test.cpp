@@ -57,6 +57,13 @@ TEST(SlotLearner, GrowsOnlyWhenTheLimitIsReachedAndAllIsWell) {
     EXPECT_EQ(ticker.well(kMaxSlots).to, kMaxSlots);
 }
 
+TEST(SlotLearner, CallsFourFifthsReached) {
+    Ticker ticker;
+    ticker.shrink_to(230);
+    EXPECT_EQ(ticker.well(183).cause, SlotCause::not_reached);
+    EXPECT_EQ(ticker.well(184).cause, SlotCause::grown);
+}
+
 TEST(SlotLearner, FeelsItsWayAfterAnOverload) {
     Ticker ticker;
     ticker.shrink_to(100);

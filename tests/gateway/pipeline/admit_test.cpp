@@ -138,6 +138,23 @@ TEST_F(WaitTest, AddsUpOverSeveralWaits) {
     EXPECT_EQ(scope().record.queue_wait, 12s);
 }
 
+TEST_F(WaitTest, TeachesHowLongTheNextOnesWillWait) {
+    begin(1);
+    const auto wait = [this](bool ready) {
+        return pool().waits().until_served(0, ready, world.clock.now());
+    };
+    EXPECT_EQ(wait(true), routing::WaitEstimate::kUnknownService);
+    busy[0].release();
+    ASSERT_TRUE(turns->finish(*waiting));
+    EXPECT_NEAR(seconds(wait(true)), 30, 1e-6) << "one in half a minute";
+
+    begin(0);
+    turns->pass(40s);
+    set_endpoints(1);
+    ASSERT_TRUE(turns->finish(*waiting));
+    EXPECT_EQ(wait(false), 40s) << "a cold start";
+}
+
 // Deadlines: `timeout` while endpoints are busy, `hold` while none is ready.
 
 TEST_F(WaitTest, OfBusyEndpointsEndsWithTheTimeout) {

@@ -161,14 +161,17 @@ TEST_F(WaitingHeartbeatTest, DoesNotOutliveTheWait) {
 
 class LateAnswerTest : public HeartbeatTest {
 protected:
-    /// What the client gets after the heartbeat.
-    std::string late(ScriptedBackend::Script script) {
-        backend(std::move(script));
+    void start() {
         ask(true);
         text->answer.status = 200;
         begin(scope(), request, resolved, {},
               routing::pick_endpoint(resolved.decision, {}, world.endpoints, world.loop.random()),
               answer);
+    }
+    /// What the client gets after the heartbeat.
+    std::string late(ScriptedBackend::Script script) {
+        backend(std::move(script));
+        start();
         EXPECT_TRUE(turns->run(await_answer(scope(), request, resolved, answer)));
         backends.back()->release("looked at");
         EXPECT_TRUE(turns->run(finish()));
@@ -194,6 +197,26 @@ TEST_F(LateAnswerTest, BecomesAnErrorEventWithTheBackendsWords) {
     EXPECT_EQ(scope().record.outcome, metrics::Outcome::backend_error);
     EXPECT_EQ(scope().record.error, Errc::upstream_error_event);
     EXPECT_EQ(answer.record->outcome, metrics::AttemptOutcome::error_status);
+}
+
+TEST_F(LateAnswerTest, IsReadHoweverItIsLaidOut) {
+    const auto said = late(ScriptedBackend::always(
+        test::response(400, "{\r\n  \"error\":\n  {\"message\": \"too long\"}\r\n}\n")));
+    EXPECT_EQ(test::sse_events(said).at(0).json()["error"]["message"], "too long");
+}
+
+TEST_F(LateAnswerTest, HasTheWordsThatWereLookedAtBefore) {
+    // A 400 to the gateway's usage option is read before it is known to be about something else.
+    backend(two_parts("HTTP/1.1 400 No\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                          test::chunk(R"({"error":{"message":)"),
+                      test::chunk(R"("in parts"}})") + std::string(test::kLastChunk)));
+    start();
+    Pending<Result<bool>> waiting(await_answer(scope(), request, resolved, answer));
+    ASSERT_TRUE(turns->turn_until([this] { return !answer.held.empty(); }));
+    backends[0]->release("go");
+    ASSERT_TRUE(turns->finish(waiting));
+    ASSERT_TRUE(turns->run(finish()));
+    EXPECT_NE(text->answer.body.find("in parts"), std::string::npos) << text->answer.body;
 }
 
 TEST_F(LateAnswerTest, HasWordsOfItsOwnWhereTheBackendHasNone) {
