@@ -178,6 +178,26 @@ TEST(Rollout, ObeysAndSaysWhenItCannot) {
     EXPECT_EQ(rig.gateway->admin("POST", "/rollouts/m2/pause").status(), 404);
 }
 
+TEST(Rollout, ObeysTheCommandLine) {
+    const RolloutRig rig;
+    const auto command = [&](std::vector<std::string> words) {
+        std::vector<std::string> line{
+            program("millrace"), "rollout", "--admin",
+            "http://" + loopback() + ':' + std::to_string(rig.gateway->admin_port())};
+        line.insert(line.end(), words.begin(), words.end());
+        return run(line);
+    };
+    const auto paused = command({"m1", "pause"});
+    EXPECT_EQ(paused.code, 0) << paused.output;
+    EXPECT_THAT(paused.output, HasSubstr("canary v2 of model m1 gets 50 %"));
+    EXPECT_EQ(rig.phase(), "paused");
+    const auto shown = command({"m1", "--json"});
+    EXPECT_EQ(nlohmann::json::parse(shown.output)["phase"], "paused") << shown.output;
+    const auto again = command({"m1", "pause"});
+    EXPECT_EQ(again.code, 1);
+    EXPECT_THAT(again.output, HasSubstr("cannot pause a rollout that is paused"));
+}
+
 TEST(Rollout, GoesOnOverAReload) {
     RolloutRig rig;
     EXPECT_EQ(rig.order("pause").status(), 200);
