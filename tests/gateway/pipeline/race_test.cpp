@@ -136,6 +136,17 @@ TEST_F(RaceTest, TheSecondWinsAndTheFirstIsCancelled) {
     EXPECT_FALSE(text->abort) << "the request goes on";
 }
 
+TEST_F(RaceTest, TheSecondGoesElsewhereEvenIfThatIsBusier) {
+    backend(silent());
+    backend(ScriptedBackend::always(whole_stream()));
+    ask(true);
+    const routing::EndpointLease one(endpoint(1));
+    const routing::EndpointLease two(endpoint(1));
+    begin_race();
+    await_second();
+    expect_won_by_second(ended());
+}
+
 TEST_F(RaceTest, TheFirstWinsAlthoughItWasLate) {
     backend(content_later());
     backend(silent());
