@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "tests/gateway/upstream/attempt_fixture.hpp"
-#include "tests/support/no_descriptors.hpp"
 
 namespace millrace::gateway {
 namespace {
@@ -217,30 +216,6 @@ TEST_F(AttemptTest, TellsAConnectionThatEndsBeforeTheHeadFromOneThatBreaksTheRul
         EXPECT_TRUE(attempt->connected());
         EXPECT_EQ(attempt->bytes_read(), c.bytes.size()) << "0 is what makes a retry harmless";
     }
-}
-
-TEST_F(AttemptTest, ReportsABackendThatCannotBeReached) {
-    go_to(test::loopback(), test::free_port());
-    auto ending = exchange();
-    EXPECT_TRUE(is_code(ending, Errc::upstream_connect_failed));
-    EXPECT_NE(ending.error->detail.find("refused"), std::string::npos) << ending.error->detail;
-    EXPECT_FALSE(attempt->connected());
-    go_to("llm.example", 80);
-    ending = exchange();
-    EXPECT_TRUE(is_code(ending, Errc::upstream_connect_failed));
-}
-
-TEST_F(AttemptTest, DoesNotBlameTheBackendForOurOwnLackOfDescriptors) {
-    begin(ScriptedBackend::always("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
-    {
-        const test::NoDescriptors none;
-        const auto ending = exchange();
-        EXPECT_TRUE(is_code(ending, Errc::server_overloaded));
-        EXPECT_EQ(ending.error->origin, Origin::internal);
-        EXPECT_NE(ending.error->detail.find("open files"), std::string::npos)
-            << ending.error->detail;
-    }
-    EXPECT_EQ(exchange().status, 200);
 }
 
 TEST_F(AttemptTest, GivesUpConnectingInTime) {
