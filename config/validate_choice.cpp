@@ -129,6 +129,7 @@ private:
 
     void tiers(const std::vector<std::string>& tiers, const std::string& path) {
         std::vector<std::string_view> known;
+        known.reserve(config_.tenants.size());
         for (const auto& [name, tenant] : config_.tenants) {
             known.push_back(tenant.tier);
         }

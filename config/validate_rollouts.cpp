@@ -11,6 +11,7 @@ namespace {
 
 void check_canary(const Model& model, const std::string& path, Report& report) {
     std::vector<std::string_view> names;
+    names.reserve(model.variants.size());
     for (const auto& variant : model.variants) {
         names.push_back(variant.name);
     }

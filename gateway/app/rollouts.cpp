@@ -165,13 +165,13 @@ void Rollouts::save() {
 void Rollouts::store(const std::string& model, Entry& entry) {
     entry.saved_at = clock_.now();  // also when it fails: the next try is as far away
     const auto file = file_of(model);
-    if (file.empty()) {
-        entry.dirty = false;
-    } else if (auto written = replace_file(file, entry.rollout.to_json()); !written) {
-        log_(LogLevel::error, written.error().detail);
-    } else {
-        entry.dirty = false;
+    if (!file.empty()) {
+        if (auto written = replace_file(file, entry.rollout.to_json()); !written) {
+            log_(LogLevel::error, written.error().detail);
+            return;
+        }
     }
+    entry.dirty = false;
 }
 
 /// A model's id is a file's name but for its slashes; `~` is in no id.

@@ -63,8 +63,10 @@ Task<bool> Heartbeat::beat(std::string_view state, std::size_t ahead, Duration w
 
 Task<void> answer_late(RequestScope& scope, Answer& answer) {
     std::string body = std::move(answer.held);
-    for (const auto piece : answer.scratch->body) {
-        body += piece;
+    if (body.empty()) {  // else it has these already
+        for (const auto piece : answer.scratch->body) {
+            body += piece;
+        }
     }
     const auto status = static_cast<unsigned>(answer.attempt->head().status);
     while (!answer.complete && body.size() < kReadOfError) {
