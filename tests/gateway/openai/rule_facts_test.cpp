@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <optional>
 
 namespace millrace::openai {
 namespace {
@@ -29,8 +30,9 @@ protected:
         Peek peek;
         auto fields = peek.finish(body);
         EXPECT_TRUE(fields) << text;
-        inputs.read_json(*fields, body, rules = rules_about(names));
-        return inputs.facts(0.25F, "gold");
+        inputs.emplace();
+        inputs->read_json(*fields, body, rules = rules_about(names));
+        return inputs->facts(0.25F, "gold");
     }
     std::map<std::string, Value> fields(const std::string& text,
                                         const std::vector<std::string>& names) {
@@ -43,7 +45,7 @@ protected:
 
     std::string body;
     routing::RuleSet rules;
-    RuleInputs inputs;
+    std::optional<RuleInputs> inputs;  // one per request
 };
 
 TEST_F(RuleInputsTest, TakesSizesToolsImagesAndTheTier) {
@@ -88,8 +90,8 @@ TEST_F(RuleInputsTest, ReadsAKeyAsServersDo) {
 }
 
 TEST_F(RuleInputsTest, KnowsOnlyTheSizeOfOtherBodies) {
-    inputs.read_other("12345678");
-    const auto& facts = inputs.facts(0.5F, "");
+    inputs.emplace().read_other("12345678");
+    const auto& facts = inputs->facts(0.5F, "");
     EXPECT_EQ(facts.prompt_bytes, 8U);
     EXPECT_EQ(facts.prompt_tokens, 4U);
     EXPECT_FALSE(facts.has_tools);
