@@ -9,6 +9,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// A rollout whose first step has begun, at that percentage, with nothing seen yet.
+Rollout started(std::uint32_t percent) {
+    RolloutPolicy policy;
+    policy.steps = {percent, 100};
+    Rollout rollout(policy, {"m", "v1", "v2", "new"});
+    rollout.advance({}, {}, {});
+    EXPECT_TRUE(rollout.command(RolloutCommand::start));
+    return rollout;
+}
+
 TEST(RolloutReport, SaysWhoWhereAndWhy) {
     RolloutPolicy policy;
     policy.steps = {10, 100};
@@ -56,13 +66,9 @@ TEST(RolloutReport, SaysWhoWhereAndWhy) {
 }
 
 TEST(RolloutReport, ShowsWhatATokenCosts) {
-    RolloutPolicy policy;
-    policy.steps = {10, 100};
-    Rollout rollout(policy, {"m", "v1", "v2", "new"});
     ArmTotals stable;
     ArmTotals canary;
-    rollout.advance(stable, canary, {});
-    ASSERT_TRUE(rollout.command(RolloutCommand::start));
+    auto rollout = started(10);
     for (int i = 0; i < 10; ++i) {
         stable.cost.add(cost_value(2e-6));
         canary.cost.add(cost_value(4e-6));
@@ -76,13 +82,9 @@ TEST(RolloutReport, ShowsWhatATokenCosts) {
 }
 
 TEST(RolloutReport, NamesTheMeasureThatWasWorse) {
-    RolloutPolicy policy;
-    policy.steps = {50, 100};
-    Rollout rollout(policy, {"m", "v1", "v2", "new"});
     ArmTotals stable;
     ArmTotals canary;
-    rollout.advance(stable, canary, {});
-    ASSERT_TRUE(rollout.command(RolloutCommand::start));
+    auto rollout = started(50);
     stable.requests = canary.requests = 50;
     canary.errors = 50;
     EXPECT_EQ(rollout.advance(stable, canary, Instant(1s)).kind, RolloutAction::Kind::rolled_back);
